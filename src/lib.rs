@@ -1,2 +1,17 @@
-//! SIMD CPU kernels for computer vision and deep learning behind a stable C ABI.
+//! omma: SIMD CPU kernels for computer vision and deep learning behind a
+//! stable C ABI.
+//!
+//! The layers, each importing only those to its right:
+//! `capi → families (conv, nn, boxes, image) → {gemm, runtime, tensor} → simd`;
+//! [`error`] is everybody's. ARCHITECTURE.md tells more.
+
+pub mod boxes;
+pub mod capi;
+pub mod conv;
+pub mod error;
+pub mod gemm;
+pub mod image;
+pub mod nn;
+pub mod runtime;
 pub mod simd;
+pub mod tensor;

@@ -17,6 +17,7 @@
 //!
 //! This is the only module that names `core::arch`.
 
+mod activation;
 mod isa;
 pub mod math;
 mod portable;
@@ -28,6 +29,7 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
+pub use activation::{Activation, leaky_relu, relu, relu6};
 pub use isa::{Isa, Tier};
 pub(crate) use isa::{dispatch, enter};
 pub use portable::Portable;

@@ -1,0 +1,1 @@
+//! IoU and non-maximum suppression.

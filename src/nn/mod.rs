@@ -1,0 +1,1 @@
+//! Activations, softmax, pooling, linear layers.

@@ -1,0 +1,10 @@
+//! Where and with what an operator runs: the instruction set, the threads and
+//! the memory, together in a [`Context`].
+
+mod context;
+mod memory;
+mod pool;
+
+pub use context::{Context, Options};
+pub use memory::{Allocator, Buffer, Scratch};
+pub use pool::ParallelFor;
