@@ -1,1 +1,19 @@
-//! The C ABI.
+//! The C ABI: every exported function, one file a family.
+//!
+//! This is the only place that turns raw pointers into views. An export reads
+//! its arguments through [`call::Call`], which validates them and names them in errors,
+//! hands views to a family function, and runs inside [`guard`], which turns
+//! errors and panics into a status. Exports are written out plainly, one by
+//! one, because cbindgen makes `include/omma.h` from them.
+
+mod call;
+pub mod context;
+pub mod status;
+pub mod tensor;
+
+pub use context::*;
+pub use status::*;
+pub use tensor::*;
+
+pub(crate) use call::{Call, Params};
+pub(crate) use status::guard;

@@ -8,3 +8,4 @@ mod pool;
 pub use context::{Context, Options};
 pub use memory::{Allocator, Buffer, Scratch};
 pub use pool::ParallelFor;
+pub(crate) use pool::{is_quiet, quiet};

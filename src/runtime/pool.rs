@@ -107,7 +107,7 @@ unsafe extern "C" fn callers_task(arg: *mut c_void, index: usize) {
     let task = unsafe { &*arg.cast::<CallersTask<'_>>() };
     if index < task.slots {
         // A panic may not cross the caller's frames.
-        let run = AssertUnwindSafe(|| crate::runtime::pool::quiet(|| (task.run_slot)(index)));
+        let run = AssertUnwindSafe(|| quiet(|| (task.run_slot)(index)));
         if catch_unwind(run).is_err() {
             task.panicked.store(true, Ordering::Relaxed);
         }

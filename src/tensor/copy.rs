@@ -66,7 +66,7 @@ impl<'a, T: Element> ViewMut<'a, T> {
 
 impl<T: Element> ContiguousMut<'_, T> {
     /// Copies the run to the view, if it is not the view's own memory.
-    pub fn finish(mut self) {
+    pub fn finish(self) {
         if let Some(scratch) = &self.scratch {
             // SAFETY: the scratch has as many elements as the view.
             unsafe { scatter(scratch.as_ptr(), &self.view) };

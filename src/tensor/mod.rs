@@ -12,5 +12,6 @@ mod view;
 
 pub use check::{expect_rank, expect_same_shape, expect_shape, forbid_overlap};
 pub use copy::{Contiguous, ContiguousMut};
+pub(crate) use copy::{gather, scatter};
 pub use dtype::{Bool, DType, Element};
 pub use view::{MAX_RANK, Raw, View, ViewMut, Writer};

@@ -21,7 +21,7 @@ impl<T: Element> Raw<T> {
     /// A checked description: rank, overflow of sizes and of offsets.
     /// `name` opens the message of an error.
     pub fn new(
-        name: &str,
+        name: &dyn std::fmt::Display,
         ptr: *mut T,
         shape: &[usize],
         strides: Option<&[isize]>,
@@ -175,13 +175,18 @@ impl<T: Element> Raw<T> {
         if self.is_empty() {
             return true;
         }
-        let mut axes: Vec<(usize, usize)> = (0..self.rank)
-            .filter(|&a| self.shape[a] > 1)
-            .map(|a| (self.strides[a].unsigned_abs(), self.shape[a]))
-            .collect();
+        let mut axes = [(0usize, 1usize); MAX_RANK];
+        for (axis, entry) in axes.iter_mut().enumerate().take(self.rank) {
+            if self.shape[axis] > 1 {
+                *entry = (self.strides[axis].unsigned_abs(), self.shape[axis]);
+            }
+        }
         axes.sort_unstable();
         let mut span = 0usize;
         for (stride, dim) in axes {
+            if dim == 1 {
+                continue;
+            }
             if stride <= span {
                 return false;
             }
@@ -226,7 +231,7 @@ impl<T: Element> Raw<T> {
         if !self.is_contiguous() || shape.iter().product::<usize>() != self.len() {
             return None;
         }
-        Raw::new("reshape", self.ptr, shape, None).ok()
+        Raw::new(&"reshape", self.ptr, shape, None).ok()
     }
 }
 
@@ -272,7 +277,7 @@ impl<T> std::ops::Deref for ViewMut<'_, T> {
 impl<'a, T: Element> View<'a, T> {
     /// A compact row-major view; the slice has exactly as many elements as the shape.
     pub fn new(data: &'a [T], shape: &[usize]) -> Result<View<'a, T>> {
-        let raw = Raw::new("view", data.as_ptr().cast_mut(), shape, None)?;
+        let raw = Raw::new(&"view", data.as_ptr().cast_mut(), shape, None)?;
         ensure!(
             raw.len() == data.len(),
             ShapeMismatch,
@@ -294,7 +299,7 @@ impl<'a, T: Element> View<'a, T> {
         strides: &[isize],
     ) -> Result<View<'a, T>> {
         let raw = Raw::new(
-            "view",
+            &"view",
             data.as_ptr().cast_mut().wrapping_add(offset),
             shape,
             Some(strides),
@@ -366,7 +371,7 @@ impl<'a, T: Element> View<'a, T> {
 impl<'a, T: Element> ViewMut<'a, T> {
     /// A compact row-major view; the slice has exactly as many elements as the shape.
     pub fn new(data: &'a mut [T], shape: &[usize]) -> Result<ViewMut<'a, T>> {
-        let raw = Raw::new("view", data.as_mut_ptr(), shape, None)?;
+        let raw = Raw::new(&"view", data.as_mut_ptr(), shape, None)?;
         ensure!(
             raw.len() == data.len(),
             ShapeMismatch,
@@ -388,14 +393,14 @@ impl<'a, T: Element> ViewMut<'a, T> {
         strides: &[isize],
     ) -> Result<ViewMut<'a, T>> {
         let raw = Raw::new(
-            "view",
+            &"view",
             data.as_mut_ptr().wrapping_add(offset),
             shape,
             Some(strides),
         )?;
         check_inside(&raw, offset, data.len())?;
         // SAFETY: inside the slice, which is borrowed exclusively.
-        unsafe { ViewMut::from_raw("view", raw) }
+        unsafe { ViewMut::from_raw(&"view", raw) }
     }
 
     /// A view of memory that the caller vouches for; `name` opens the message of an error.
@@ -403,7 +408,7 @@ impl<'a, T: Element> ViewMut<'a, T> {
     /// # Safety
     /// Every element of `raw` is aligned and valid for writing during `'a`, and neither read nor
     /// written by others but through views that the operator's contract allows to overlap.
-    pub unsafe fn from_raw(name: &str, raw: Raw<T>) -> Result<ViewMut<'a, T>> {
+    pub unsafe fn from_raw(name: &dyn std::fmt::Display, raw: Raw<T>) -> Result<ViewMut<'a, T>> {
         ensure!(
             raw.is_injective(),
             InvalidArgument,
