@@ -19,7 +19,9 @@
 
 mod isa;
 pub mod math;
+mod partial;
 mod portable;
+
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
