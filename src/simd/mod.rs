@@ -30,6 +30,9 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
+#[cfg(test)]
+mod tests;
+
 pub use isa::{Isa, Tier};
 pub(crate) use isa::{dispatch, enter};
 pub use portable::Portable;

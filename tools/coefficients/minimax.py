@@ -61,16 +61,18 @@ def table(name, target, weight, low, high, powers):
     """Fits, rounds and prints one table."""
     low, high = mpf(low), mpf(high)
     _, ideal = remez(target, weight, low, high, powers)
+    # From the highest power down: what is left to fit keeps 1, x, x^2, …,
+    # on which the exchange converges, and makes up for the rounding.
     fixed = []
-    for k in range(len(powers)):
-        done = list(zip(powers, fixed))
+    for k in range(len(powers), 0, -1):
+        done = list(fixed)
         rest = lambda x: target(x) - sum(c * x**p for p, c in done)
-        coefficients, _ = remez(rest, weight, low, high, powers[k:])
-        fixed.append(f32(coefficients[0]))
+        coefficients, _ = remez(rest, weight, low, high, powers[:k])
+        fixed.insert(0, (powers[k - 1], f32(coefficients[-1])))
     xs = [low + (high - low) * k / 5000 for k in range(5001)]
-    final = max(abs(weight(x) * (sum(c * x**p for p, c in zip(powers, fixed)) - target(x))) for x in xs)
+    final = max(abs(weight(x) * (sum(c * x**p for p, c in fixed) - target(x))) for x in xs)
     print(f"// {name}: error 2^{float(log(final, 2)):.2f}, 2^{float(log(ideal, 2)):.2f} before rounding")
-    for p, c in zip(powers, fixed):
+    for p, c in fixed:
         print(f"    {struct.unpack('I', struct.pack('f', float(c)))[0]:#010x} {float(c)!r:>24} x^{p}")
 
 
@@ -100,9 +102,10 @@ import sys
 which = sys.argv[1:] 
 if not which or "exp" in which:
     table("e^r, r^2 to r^6", expm1_tail, lambda r: r**2 / abs(expm1(r)) if r else abs(r), -half_ln2, half_ln2, range(5))
+    table("e^r, r^2 to r^7", expm1_tail, lambda r: r**2 / abs(expm1(r)) if r else abs(r), -half_ln2, half_ln2, range(6))
 if not which or "log" in which:
   for n in (7,8,9):
     table("ln(1 + f)", log1p_tail, lambda f: abs(f**3 / log1p(f)) if f else mpf(0), -mpf(1) / 3, mpf(1) / 3, range(n))
 if not which or "erf" in which:
-  for n in (8,9,10,11,12):
+  for n in (9,10):
     table("erf", erf_exponent, lambda x: erfc(x) * x / (1 - erfc(x)) if x else sqrt(pi) / 2, 0, mpf("3.95"), range(n))
