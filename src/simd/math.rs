@@ -28,16 +28,36 @@ const LN_2_LOW: f32 = 1.428_606_8e-6;
 const ROUNDER: f32 = 12_582_912.0;
 /// The bias of the exponent of a float.
 const BIAS: f32 = 127.0;
-const SIGN: i32 = i32::MIN;
 
-/// `c[0] + c[1] x + c[2] x^2 + …`
+/// `c[0] + c[1] x + c[2] x^2 + …`: Estrin's pairs and pairs of pairs, then Horner
+/// in `x^4`. The loops over these functions are bound by the length of the
+/// chain, not by the number of operations.
 #[inline(always)]
 fn polynomial<S: Simd, const N: usize>(simd: S, x: S::F32, c: [f32; N]) -> S::F32 {
-    let mut sum = simd.splat(c[N - 1]);
-    for i in (0..N - 1).rev() {
-        sum = simd.fma(sum, x, simd.splat(c[i]));
+    let x2 = simd.mul(x, x);
+    let x4 = simd.mul(x2, x2);
+    let mut sum = simd.zero();
+    for i in (0..N.div_ceil(4)).rev() {
+        let rest = &c[4 * i..];
+        let four = match rest.len() {
+            1 => simd.splat(rest[0]),
+            2 => pair(simd, x, rest),
+            3 => simd.fma(simd.splat(rest[2]), x2, pair(simd, x, rest)),
+            _ => simd.fma(pair(simd, x, &rest[2..]), x2, pair(simd, x, rest)),
+        };
+        sum = if rest.len() > 4 {
+            simd.fma(sum, x4, four)
+        } else {
+            four
+        };
     }
     sum
+}
+
+/// `c[0] + c[1] x`
+#[inline(always)]
+fn pair<S: Simd>(simd: S, x: S::F32, c: &[f32]) -> S::F32 {
+    simd.fma(simd.splat(c[1]), x, simd.splat(c[0]))
 }
 
 /// `x = n ln 2 + r`: an integer whose low nine bits are those of `n + bias`, and `r`.
@@ -53,13 +73,24 @@ fn reduce<S: Simd>(simd: S, x: S::F32, bias: f32) -> (S::I32, S::F32) {
 }
 
 /// Coefficients of `(e^r - 1 - r) / r^2` for `|r| <= ln 2 / 2`.
-const EXP: [f32; 5] = [0.499_999_97, 0.166_665_43, 0.041_667_2, 0.008_366_520_5, 0.001_388_252_2];
+const EXP: [f32; 5] = [
+    0.499_999_85,
+    0.166_665_24,
+    0.041_670_01,
+    0.008_368_403,
+    0.001_373_200_2,
+];
+
+/// `e^r - 1` for `|r| <= ln 2 / 2`, with relative accuracy.
+#[inline(always)]
+fn exp_m1_reduced<S: Simd>(simd: S, r: S::F32) -> S::F32 {
+    simd.fma(simd.mul(r, r), polynomial(simd, r, EXP), r)
+}
 
 /// `e^r` for `|r| <= ln 2 / 2`.
 #[inline(always)]
 fn exp_reduced<S: Simd>(simd: S, r: S::F32) -> S::F32 {
-    let [c2, c3, c4, c5, c6] = EXP;
-    polynomial(simd, r, [1.0, 1.0, c2, c3, c4, c5, c6])
+    simd.add(exp_m1_reduced(simd, r), simd.splat(1.0))
 }
 
 /// `e^x` for `-104 <= x <= 89`, and NaN. The scale is `2^n` in two factors,
@@ -92,37 +123,53 @@ pub fn exp_nonpositive<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     simd.mul(exp_reduced(simd, r), scale)
 }
 
-/// `e^x - 1` for `|x| <= 24`, and NaN, with relative accuracy.
-#[inline(always)]
-fn exp_m1_clamped<S: Simd>(simd: S, x: S::F32) -> S::F32 {
-    let (n, r) = reduce(simd, x, BIAS);
-    let scale = simd.bits_to_f32(simd.shl_i32::<23>(n));
-    let p = simd.fma(simd.mul(r, r), polynomial(simd, r, EXP), r);
-    // The product by a power of two is exact, with or without fma.
-    simd.fma(scale, p, simd.sub(scale, simd.splat(1.0)))
-}
-
 /// `1 / (1 + e^-x)`.
 #[inline(always)]
 pub fn sigmoid<S: Simd>(simd: S, x: S::F32) -> S::F32 {
-    let one = simd.splat(1.0);
-    let below = simd.bits_to_f32(simd.or_i32(simd.bits(x), simd.splat_i32(SIGN)));
-    let e = exp_clamped(simd, simd.max(simd.splat(-104.0), below));
-    let numerator = simd.select(simd.lt(x, simd.zero()), e, one);
-    simd.div(numerator, simd.add(one, e))
+    // Both sides come from z = 1 / (1 + e^|x|): rounding e^-x to a float first
+    // would cost more than a unit where the quotient has the larger mantissa.
+    let a = simd.min(simd.splat(104.0), simd.abs(x));
+    let (n, r) = reduce(simd, a, 2.0 * BIAS);
+    let p = exp_m1_reduced(simd, r);
+    // With 2^n = up / down, z = down / (down + up (1 + p)), where no factor
+    // leaves the range of a float before z does.
+    let half = simd.shr_i32::<1>(n);
+    let up = simd.bits_to_f32(simd.shl_i32::<23>(simd.sub_i32(n, half)));
+    let down = simd.bits_to_f32(simd.shl_i32::<23>(simd.sub_i32(simd.splat_i32(254), half)));
+    let sum = simd.add(up, simd.fma(up, p, down));
+    let z = simd.div(down, sum);
+    simd.select(simd.lt(x, simd.zero()), z, simd.sub(simd.splat(1.0), z))
 }
+
+/// Coefficients of `(tanh(a) / a - 1) / a^2` in `a^2`, for `a <= 0.625`.
+const TANH: [f32; 5] = [
+    -0.333_332_8,
+    0.133_314_42,
+    -0.053_739_715,
+    0.020_639_088,
+    -0.005_704_987_3,
+];
 
 /// The hyperbolic tangent.
 #[inline(always)]
 pub fn tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+    // 1 - 2 / (1 + e^2a) loses nothing while the quotient is below a half.
+    let one = simd.splat(1.0);
     let a = simd.min(simd.splat(10.0), simd.abs(x));
-    let e = exp_m1_clamped(simd, simd.add(a, a));
-    simd.copysign(simd.div(e, simd.add(e, simd.splat(2.0))), x)
+    let (n, r) = reduce(simd, simd.add(a, a), BIAS);
+    let scale = simd.bits_to_f32(simd.shl_i32::<23>(n));
+    // The product by a power of two is exact, with or without fma.
+    let sum = simd.fma(exp_reduced(simd, r), scale, one);
+    let large = simd.sub(one, simd.div(simd.splat(2.0), sum));
+    // Below that, an odd polynomial.
+    let square = simd.mul(a, a);
+    let small = simd.fma(simd.mul(a, square), polynomial(simd, square, TANH), a);
+    simd.copysign(simd.select(simd.lt(a, simd.splat(0.625)), small, large), x)
 }
 
-/// Coefficients of `-ln(erfc(a)) / a - 1` for `0 <= a <= 3.95`.
-const ERF: [f32; 10] = [
-    0.128_379_17,
+/// Coefficients of `-ln(erfc(a)) / a - 1 = ERF_SLOPE + a ERF(a)` for `0 <= a <= 3.95`.
+const ERF_SLOPE: f32 = 0.128_379_17;
+const ERF: [f32; 9] = [
     0.636_619_87,
     0.102_771_275,
     -0.019_117_694,
@@ -137,9 +184,20 @@ const ERF: [f32; 10] = [
 /// The error function.
 #[inline(always)]
 pub fn erf<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+    // 1 - e^-t with t = -ln(erfc(a)), which is smooth: one polynomial serves
+    // the whole range, and e^-t - 1 keeps its relative accuracy near zero.
     let a = simd.min(simd.splat(3.95), simd.abs(x));
-    let exponent = simd.fma(a, polynomial(simd, a, ERF), a);
-    simd.copysign(exp_m1_clamped(simd, simd.neg(exponent)), x)
+    let slope = simd.fma(a, polynomial(simd, a, ERF), simd.splat(ERF_SLOPE));
+    let t = simd.fma(a, slope, a);
+    let (n, r) = reduce(simd, simd.neg(t), BIAS);
+    let scale = simd.bits_to_f32(simd.shl_i32::<23>(n));
+    // The product by a power of two is exact, with or without fma.
+    let y = simd.fma(
+        scale,
+        exp_m1_reduced(simd, r),
+        simd.sub(scale, simd.splat(1.0)),
+    );
+    simd.copysign(y, x)
 }
 
 /// Coefficients of `(ln(1 + f) - f + f^2 / 2) / f^3` for `|f| <= 1 / 3`.
@@ -166,7 +224,10 @@ pub fn log<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     let low = simd.splat_i32(0x3f2a_aaab);
     let shifted = simd.sub_i32(simd.bits(normal), low);
     let mantissa = simd.and_i32(shifted, simd.splat_i32(0x007f_ffff));
-    let f = simd.sub(simd.bits_to_f32(simd.add_i32(mantissa, low)), simd.splat(1.0));
+    let f = simd.sub(
+        simd.bits_to_f32(simd.add_i32(mantissa, low)),
+        simd.splat(1.0),
+    );
     let n = simd.to_f32(simd.shr_i32::<23>(shifted));
     let n = simd.add(n, simd.select(tiny, simd.splat(-25.0), zero));
     // ln x = n ln 2 + f - f^2 / 2 + f^3 P(f), small terms first.

@@ -22,7 +22,6 @@ pub mod math;
 mod partial;
 mod portable;
 
-
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]

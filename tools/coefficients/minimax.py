@@ -5,8 +5,9 @@ weighted error is minimised (Remez exchange), the lowest coefficient is rounded
 to f32, the rest is fitted again to what that left, and so on up.
 """
 import struct
+import sys
 
-from mpmath import mp, mpf, matrix, lu_solve, exp, expm1, log1p, log, erfc, sqrt, pi, cos
+from mpmath import mp, mpf, matrix, lu_solve, exp, expm1, log1p, log, erfc, tanh, sqrt, pi, cos
 
 mp.dps = 50
 
@@ -57,9 +58,10 @@ def remez(target, weight, low, high, powers, rounds=12, grid=2000):
     return coefficients, worst
 
 
-def table(name, target, weight, low, high, powers):
+def table(name, target, weight, low, high, count):
     """Fits, rounds and prints one table."""
     low, high = mpf(low), mpf(high)
+    powers = range(count)
     _, ideal = remez(target, weight, low, high, powers)
     # From the highest power down: what is left to fit keeps 1, x, x^2, …,
     # on which the exchange converges, and makes up for the rounding.
@@ -97,15 +99,21 @@ def erf_exponent(x):
     return -log(erfc(x)) / x - 1
 
 
+def tanh_tail(u):
+    """(tanh(x) / x - 1) / x^2 as a function of u = x^2."""
+    if u < mpf(10) ** -15:
+        return -mpf(1) / 3 + u * 2 / 15
+    return (tanh(sqrt(u)) / sqrt(u) - 1) / u
+
+
 half_ln2 = log(mpf(2)) / 2 * mpf("1.0001")
-import sys
-which = sys.argv[1:] 
-if not which or "exp" in which:
-    table("e^r, r^2 to r^6", expm1_tail, lambda r: r**2 / abs(expm1(r)) if r else abs(r), -half_ln2, half_ln2, range(5))
-    table("e^r, r^2 to r^7", expm1_tail, lambda r: r**2 / abs(expm1(r)) if r else abs(r), -half_ln2, half_ln2, range(6))
-if not which or "log" in which:
-  for n in (7,8,9):
-    table("ln(1 + f)", log1p_tail, lambda f: abs(f**3 / log1p(f)) if f else mpf(0), -mpf(1) / 3, mpf(1) / 3, range(n))
-if not which or "erf" in which:
-  for n in (9,10):
-    table("erf", erf_exponent, lambda x: erfc(x) * x / (1 - erfc(x)) if x else sqrt(pi) / 2, 0, mpf("3.95"), range(n))
+TABLES = {
+    # e^r - 1 stands alone for -r = t < ln 2 / 2 in erf; elsewhere it meets a power of two.
+    "EXP": (expm1_tail, lambda r: r**2 / -expm1(r) if r < 0 else mpf("1.7") * r**2, -half_ln2, half_ln2, 5),
+    "TANH": (tanh_tail, lambda u: u * sqrt(u) / tanh(sqrt(u)) if u else mpf(0), 0, mpf("0.625") ** 2, 5),
+    "ERF": (erf_exponent, lambda x: erfc(x) * x / (1 - erfc(x)) if x else sqrt(pi) / 2, 0, mpf("3.95"), 10),
+    "LOG": (log1p_tail, lambda f: abs(f**3 / log1p(f)) if f else mpf(0), -mpf(1) / 3, mpf(1) / 3, 8),
+}
+
+for name in sys.argv[1:] or TABLES:
+    table(name, *TABLES[name])
