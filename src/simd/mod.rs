@@ -20,6 +20,7 @@
 mod activation;
 mod isa;
 pub mod math;
+mod partial;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
@@ -28,6 +29,9 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+
+#[cfg(test)]
+mod tests;
 
 pub use activation::{Activation, leaky_relu, relu, relu6};
 pub use isa::{Isa, Tier};

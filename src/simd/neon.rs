@@ -1,6 +1,6 @@
 //! The aarch64 Advanced SIMD tier: four 32-bit lanes, masks as all-ones words.
 
-use super::{Simd, Tier};
+use super::{Simd, Tier, partial};
 use core::arch::aarch64::*;
 
 /// Proof that this CPU has Advanced SIMD.
@@ -35,32 +35,6 @@ macro_rules! memory_ops {
     )*};
 }
 
-/// Copies the first `count` elements (at most four) to an array of zeros.
-///
-/// # Safety
-/// `ptr` is valid for reading `min(count, 4)` elements.
-#[inline(always)]
-unsafe fn partial<T: Copy + Default>(ptr: *const T, count: usize) -> [T; 4] {
-    let mut lanes = [T::default(); 4];
-    for (i, lane) in lanes.iter_mut().enumerate().take(count) {
-        // SAFETY: i < min(count, 4).
-        *lane = unsafe { *ptr.add(i) };
-    }
-    lanes
-}
-
-/// Writes the first `count` elements (at most four).
-///
-/// # Safety
-/// `ptr` is valid for writing `min(count, 4)` elements.
-#[inline(always)]
-unsafe fn store_first<T: Copy>(ptr: *mut T, count: usize, lanes: [T; 4]) {
-    for (i, lane) in lanes.into_iter().enumerate().take(count) {
-        // SAFETY: i < min(count, 4).
-        unsafe { *ptr.add(i) = lane };
-    }
-}
-
 static IOTA: [i32; 4] = [0, 1, 2, 3];
 static BIT_OF_LANE: [u32; 4] = [1, 2, 4, 8];
 
@@ -74,19 +48,19 @@ impl Simd for Neon {
     memory_ops! {
         load_ptr(ptr: *const f32) -> float32x4_t = vld1q_f32(ptr);
         store_ptr(ptr: *mut f32, v: float32x4_t) = vst1q_f32(ptr, v);
-        load_partial_ptr(ptr: *const f32, count: usize) -> float32x4_t = vld1q_f32(partial(ptr, count).as_ptr());
+        load_partial_ptr(ptr: *const f32, count: usize) -> float32x4_t = vld1q_f32(partial::load(ptr, count).as_ptr());
         store_partial_ptr(ptr: *mut f32, count: usize, v: float32x4_t) = {
             let mut lanes = [0.0; 4];
             vst1q_f32(lanes.as_mut_ptr(), v);
-            store_first(ptr, count, lanes);
+            partial::store(ptr, count, lanes);
         };
         load_i32_ptr(ptr: *const i32) -> int32x4_t = vld1q_s32(ptr);
         store_i32_ptr(ptr: *mut i32, v: int32x4_t) = vst1q_s32(ptr, v);
-        load_i32_partial_ptr(ptr: *const i32, count: usize) -> int32x4_t = vld1q_s32(partial(ptr, count).as_ptr());
+        load_i32_partial_ptr(ptr: *const i32, count: usize) -> int32x4_t = vld1q_s32(partial::load(ptr, count).as_ptr());
         store_i32_partial_ptr(ptr: *mut i32, count: usize, v: int32x4_t) = {
             let mut lanes = [0; 4];
             vst1q_s32(lanes.as_mut_ptr(), v);
-            store_first(ptr, count, lanes);
+            partial::store(ptr, count, lanes);
         };
         load_u8_ptr(ptr: *const u8) -> int32x4_t = {
             let four = vcreate_u8(u64::from(ptr.cast::<u32>().read_unaligned()));

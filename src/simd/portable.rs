@@ -2,8 +2,9 @@
 //! baseline instruction set of the target (SSE2 on x86-64, Advanced SIMD on
 //! aarch64). `fma` is a multiplication and an addition, each rounded.
 
-use super::{Simd, Tier};
-use wide::{f32x4, i32x4};
+use super::{Simd, Tier, partial};
+use wide::bytemuck::cast;
+use wide::{f32x4, i16x8, i32x4, u8x16};
 
 /// Needs nothing of the CPU.
 #[derive(Clone, Copy, Debug)]
@@ -41,37 +42,6 @@ macro_rules! memory_ops {
     )*};
 }
 
-/// Copies the first `count` elements (at most four) to an array of zeros.
-///
-/// # Safety
-/// `ptr` is valid for reading `min(count, 4)` elements.
-#[inline(always)]
-unsafe fn partial<T: Copy + Default>(ptr: *const T, count: usize) -> [T; 4] {
-    let mut lanes = [T::default(); 4];
-    for (i, lane) in lanes.iter_mut().enumerate().take(count) {
-        // SAFETY: i < min(count, 4).
-        *lane = unsafe { *ptr.add(i) };
-    }
-    lanes
-}
-
-/// Writes the first `count` elements (at most four).
-///
-/// # Safety
-/// `ptr` is valid for writing `min(count, 4)` elements.
-#[inline(always)]
-unsafe fn store_first<T: Copy>(ptr: *mut T, count: usize, lanes: [T; 4]) {
-    for (i, lane) in lanes.into_iter().enumerate().take(count) {
-        // SAFETY: i < min(count, 4).
-        unsafe { *ptr.add(i) = lane };
-    }
-}
-
-#[inline(always)]
-fn map(a: f32x4, f: impl Fn(f32) -> f32) -> f32x4 {
-    f32x4::new(a.to_array().map(f))
-}
-
 #[inline(always)]
 fn zip(a: f32x4, b: f32x4, f: impl Fn(f32, f32) -> f32) -> f32 {
     let (a, b) = (a.to_array(), b.to_array());
@@ -86,49 +56,93 @@ fn high(a: f32x4) -> f32x4 {
     f32x4::new([a[2], a[3], a[2], a[3]])
 }
 
-#[inline(always)]
-fn as_f32(a: i32x4) -> f32x4 {
-    f32x4::new(a.to_array().map(|v| f32::from_bits(v as u32)))
-}
-
-#[inline(always)]
-fn as_i32(a: f32x4) -> i32x4 {
-    i32x4::new(a.to_array().map(|v| v.to_bits() as i32))
-}
-
 /// 2^23: the floats from here up are integers.
-const INTEGERS: f32 = 8_388_608.0;
+const INTEGERS: f32x4 = f32x4::new([8_388_608.0; 4]);
 
-/// Truncation without libm, which is what the baseline x86-64 would call.
 #[inline(always)]
-fn trunc(v: f32) -> f32 {
-    if v.abs() < INTEGERS {
-        (v as i32 as f32).copysign(v)
+fn sign(a: f32x4) -> f32x4 {
+    a & f32x4::splat(-0.0)
+}
+
+/// Rounding to even without libm, which is what the baseline x86-64 would
+/// call: adding 2^23 leaves no room for a fraction.
+#[inline(always)]
+fn round(a: f32x4) -> f32x4 {
+    let magnitude = a.abs();
+    let rounded = (magnitude + INTEGERS) - INTEGERS;
+    magnitude.simd_lt(INTEGERS).select(rounded | sign(a), a)
+}
+
+/// The integer nearest to zero is one less than the nearest integer where that
+/// lies above.
+#[inline(always)]
+fn trunc(a: f32x4) -> f32x4 {
+    let magnitude = a.abs();
+    let rounded = (magnitude + INTEGERS) - INTEGERS;
+    let below = rounded - (rounded.simd_gt(magnitude) & f32x4::ONE);
+    magnitude.simd_lt(INTEGERS).select(below | sign(a), a)
+}
+
+#[inline(always)]
+fn floor(a: f32x4) -> f32x4 {
+    let r = round(a);
+    r - (r.simd_gt(a) & f32x4::ONE)
+}
+
+/// Zero keeps the sign of `a`.
+#[inline(always)]
+fn ceil(a: f32x4) -> f32x4 {
+    let r = round(a);
+    (r + (r.simd_lt(a) & f32x4::ONE)) | sign(a)
+}
+
+/// `wide` has the very instruction on SSE; elsewhere its minimum treats NaN otherwise.
+#[inline(always)]
+fn min(a: f32x4, b: f32x4) -> f32x4 {
+    if cfg!(target_feature = "sse") {
+        a.fast_min(b)
     } else {
-        v
+        a.simd_lt(b).select(a, b)
     }
 }
 
-/// Rounding to even without libm: adding 2^23 leaves no room for a fraction.
 #[inline(always)]
-fn round(v: f32) -> f32 {
-    if v.abs() < INTEGERS {
-        ((v.abs() + INTEGERS) - INTEGERS).copysign(v)
+fn max(a: f32x4, b: f32x4) -> f32x4 {
+    if cfg!(target_feature = "sse") {
+        a.fast_max(b)
     } else {
-        v
+        a.simd_gt(b).select(a, b)
     }
 }
 
+/// Where SSE2 is absent, `wide` may round ties away from zero.
 #[inline(always)]
-fn floor(v: f32) -> f32 {
-    let t = trunc(v);
-    if t > v { t - 1.0 } else { t }
+fn round_to_i32(a: f32x4) -> i32x4 {
+    if cfg!(target_feature = "sse2") {
+        a.fast_round_int()
+    } else {
+        round(a).trunc_int()
+    }
 }
 
+/// Interleaving with zeros twice moves each byte to the low end of a lane.
 #[inline(always)]
-fn ceil(v: f32) -> f32 {
-    let t = trunc(v);
-    if t < v { (t + 1.0).copysign(v) } else { t }
+fn widen(bytes: [u8; 4]) -> i32x4 {
+    if cfg!(target_endian = "little") {
+        let bytes: u8x16 = cast([u32::from_ne_bytes(bytes), 0, 0, 0]);
+        let words = u8x16::unpack_low(bytes, u8x16::ZERO);
+        cast(u8x16::unpack_low(words, u8x16::ZERO))
+    } else {
+        i32x4::new(bytes.map(i32::from))
+    }
+}
+
+/// Saturates to `i16`, then to `u8`.
+#[inline(always)]
+fn narrow(a: i32x4) -> [u8; 4] {
+    let words = i16x8::from_i32x8_saturate(cast([a, a]));
+    let [bytes, ..]: [[u8; 4]; 4] = cast(u8x16::narrow_i16x8(words, words));
+    bytes
 }
 
 impl Simd for Portable {
@@ -141,15 +155,14 @@ impl Simd for Portable {
     memory_ops! {
         load_ptr(ptr: *const f32) -> f32x4 = f32x4::new(ptr.cast::<[f32; 4]>().read_unaligned());
         store_ptr(ptr: *mut f32, v: f32x4) = ptr.cast::<[f32; 4]>().write_unaligned(v.to_array());
-        load_partial_ptr(ptr: *const f32, count: usize) -> f32x4 = f32x4::new(partial(ptr, count));
-        store_partial_ptr(ptr: *mut f32, count: usize, v: f32x4) = store_first(ptr, count, v.to_array());
+        load_partial_ptr(ptr: *const f32, count: usize) -> f32x4 = f32x4::new(partial::load(ptr, count));
+        store_partial_ptr(ptr: *mut f32, count: usize, v: f32x4) = partial::store(ptr, count, v.to_array());
         load_i32_ptr(ptr: *const i32) -> i32x4 = i32x4::new(ptr.cast::<[i32; 4]>().read_unaligned());
         store_i32_ptr(ptr: *mut i32, v: i32x4) = ptr.cast::<[i32; 4]>().write_unaligned(v.to_array());
-        load_i32_partial_ptr(ptr: *const i32, count: usize) -> i32x4 = i32x4::new(partial(ptr, count));
-        store_i32_partial_ptr(ptr: *mut i32, count: usize, v: i32x4) = store_first(ptr, count, v.to_array());
-        load_u8_ptr(ptr: *const u8) -> i32x4 = i32x4::new(ptr.cast::<[u8; 4]>().read_unaligned().map(i32::from));
-        store_u8_ptr(ptr: *mut u8, v: i32x4) =
-            ptr.cast::<[u8; 4]>().write_unaligned(v.to_array().map(|x| x.clamp(0, 255) as u8));
+        load_i32_partial_ptr(ptr: *const i32, count: usize) -> i32x4 = i32x4::new(partial::load(ptr, count));
+        store_i32_partial_ptr(ptr: *mut i32, count: usize, v: i32x4) = partial::store(ptr, count, v.to_array());
+        load_u8_ptr(ptr: *const u8) -> i32x4 = widen(ptr.cast::<[u8; 4]>().read_unaligned());
+        store_u8_ptr(ptr: *mut u8, v: i32x4) = ptr.cast::<[u8; 4]>().write_unaligned(narrow(v));
         gather_ptr(base: *const f32, index: i32x4) -> f32x4 =
             f32x4::new(index.to_array().map(|i| *base.offset(i as isize)));
         gather_i32_ptr(base: *const i32, index: i32x4) -> i32x4 =
@@ -165,17 +178,17 @@ impl Simd for Portable {
         sqrt(a: f32x4) -> f32x4 = a.sqrt();
         fma(a: f32x4, b: f32x4, c: f32x4) -> f32x4 = a * b + c;
         neg_fma(a: f32x4, b: f32x4, c: f32x4) -> f32x4 = c - a * b;
-        min(a: f32x4, b: f32x4) -> f32x4 = a.simd_lt(b).select(a, b);
-        max(a: f32x4, b: f32x4) -> f32x4 = a.simd_gt(b).select(a, b);
-        floor(a: f32x4) -> f32x4 = map(a, floor);
-        ceil(a: f32x4) -> f32x4 = map(a, ceil);
-        trunc(a: f32x4) -> f32x4 = map(a, trunc);
-        round(a: f32x4) -> f32x4 = map(a, round);
+        min(a: f32x4, b: f32x4) -> f32x4 = min(a, b);
+        max(a: f32x4, b: f32x4) -> f32x4 = max(a, b);
+        floor(a: f32x4) -> f32x4 = floor(a);
+        ceil(a: f32x4) -> f32x4 = ceil(a);
+        trunc(a: f32x4) -> f32x4 = trunc(a);
+        round(a: f32x4) -> f32x4 = round(a);
 
-        lt(a: f32x4, b: f32x4) -> i32x4 = as_i32(a.simd_lt(b));
-        le(a: f32x4, b: f32x4) -> i32x4 = as_i32(a.simd_le(b));
-        eq(a: f32x4, b: f32x4) -> i32x4 = as_i32(a.simd_eq(b));
-        select(mask: i32x4, a: f32x4, b: f32x4) -> f32x4 = as_f32(mask).select(a, b);
+        lt(a: f32x4, b: f32x4) -> i32x4 = cast(a.simd_lt(b));
+        le(a: f32x4, b: f32x4) -> i32x4 = cast(a.simd_le(b));
+        eq(a: f32x4, b: f32x4) -> i32x4 = cast(a.simd_eq(b));
+        select(mask: i32x4, a: f32x4, b: f32x4) -> f32x4 = cast::<i32x4, f32x4>(mask).select(a, b);
         select_i32(mask: i32x4, a: i32x4, b: i32x4) -> i32x4 = mask.select(a, b);
         and(a: i32x4, b: i32x4) -> i32x4 = a & b;
         or(a: i32x4, b: i32x4) -> i32x4 = a | b;
@@ -200,11 +213,11 @@ impl Simd for Portable {
         eq_i32(a: i32x4, b: i32x4) -> i32x4 = a.simd_eq(b);
         gt_i32(a: i32x4, b: i32x4) -> i32x4 = a.simd_gt(b);
 
-        bits(a: f32x4) -> i32x4 = as_i32(a);
-        bits_to_f32(a: i32x4) -> f32x4 = as_f32(a);
-        to_f32(a: i32x4) -> f32x4 = f32x4::new(a.to_array().map(|v| v as f32));
-        round_to_i32(a: f32x4) -> i32x4 = i32x4::new(a.to_array().map(|v| round(v) as i32));
-        trunc_to_i32(a: f32x4) -> i32x4 = i32x4::new(a.to_array().map(|v| v as i32));
+        bits(a: f32x4) -> i32x4 = cast(a);
+        bits_to_f32(a: i32x4) -> f32x4 = cast(a);
+        to_f32(a: i32x4) -> f32x4 = a.round_float();
+        round_to_i32(a: f32x4) -> i32x4 = round_to_i32(a);
+        trunc_to_i32(a: f32x4) -> i32x4 = a.fast_trunc_int();
     }
 
     #[inline(always)]
