@@ -12,21 +12,30 @@ use omma::tensor::View;
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Seconds of the fastest of several runs of `f`, each long enough for the clock.
-fn best(mut f: impl FnMut()) -> f64 {
-    let once = Instant::now();
-    f();
-    let repeat = (0.02 / once.elapsed().as_secs_f64().max(1e-8)).ceil() as usize;
-    (0..12)
-        .map(|_| {
+/// Seconds of the fastest run of each of `runs`. They take turns, in slices of about a
+/// millisecond, so that a slow moment of the machine hits none of them alone.
+fn best<const N: usize>(mut runs: [&mut dyn FnMut(); N]) -> [f64; N] {
+    let repeats = runs.each_mut().map(|run| {
+        run();
+        let once = Instant::now();
+        run();
+        (0.001 / once.elapsed().as_secs_f64().max(1e-8)).ceil() as usize
+    });
+    let mut best = [f64::INFINITY; N];
+    let start = Instant::now();
+    let mut rounds = 0;
+    while rounds < 5 || start.elapsed().as_secs_f64() < 0.25 * N as f64 {
+        for ((run, repeat), best) in runs.iter_mut().zip(repeats).zip(&mut best) {
             let start = Instant::now();
-            (0..repeat).for_each(|_| f());
-            start.elapsed().as_secs_f64() / repeat as f64
-        })
-        .fold(f64::INFINITY, f64::min)
+            (0..repeat).for_each(|_| run());
+            *best = best.min(start.elapsed().as_secs_f64() / repeat as f64);
+        }
+        rounds += 1;
+    }
+    best
 }
 
-const STEPS: usize = 100_000;
+const STEPS: usize = 10_000;
 
 /// Twelve independent chains of `fma`, enough to hide its latency at two a cycle.
 macro_rules! chains {
@@ -64,7 +73,11 @@ mod peak {
     }
     #[target_feature(enable = "avx512f")]
     pub fn avx512() -> usize {
-        chains!(|v| _mm512_set1_ps(v), |a, x, y| _mm512_fmadd_ps(a, x, y), 16)
+        chains!(
+            |v| _mm512_set1_ps(v),
+            |a, x, y| _mm512_fmadd_ps(a, x, y),
+            16
+        )
     }
 }
 
@@ -79,26 +92,22 @@ mod peak {
     }
 }
 
-/// Floating-point operations per second of multiply-adds in registers.
-fn peak(tier: Tier) -> f64 {
-    let mut flops = 0;
-    let seconds = best(|| {
-        flops = match tier {
-            #[cfg(target_arch = "x86_64")]
-            Tier::Portable => peak::portable(),
-            // SAFETY: only tiers that the CPU has are measured.
-            #[cfg(target_arch = "x86_64")]
-            Tier::Avx2 => unsafe { peak::avx2() },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Tier::Avx512 => unsafe { peak::avx512() },
-            #[cfg(target_arch = "aarch64")]
-            _ => peak::neon(),
-            #[allow(unreachable_patterns)]
-            _ => 0,
-        };
-    });
-    flops as f64 / seconds
+/// Multiply-adds in registers; returns how many operations that were.
+fn peak(tier: Tier) -> usize {
+    match tier {
+        #[cfg(target_arch = "x86_64")]
+        Tier::Portable => peak::portable(),
+        // SAFETY: only tiers that the CPU has are measured.
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx2 => unsafe { peak::avx2() },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Tier::Avx512 => unsafe { peak::avx512() },
+        #[cfg(target_arch = "aarch64")]
+        _ => peak::neon(),
+        #[allow(unreachable_patterns)]
+        _ => 0,
+    }
 }
 
 fn numbers(len: usize) -> Vec<f32> {
@@ -126,12 +135,7 @@ fn omma(ctx: &Context, (m, n, k): (usize, usize, usize), a: &[f32], b: &[f32], c
     unsafe { gemm(ctx, Shape { m, n, k }, &problem).unwrap() };
 }
 
-fn matrixmultiply(
-    (m, n, k): (usize, usize, usize),
-    a: &[f32],
-    b: &[f32],
-    c: &mut [f32],
-) {
+fn matrixmultiply((m, n, k): (usize, usize, usize), a: &[f32], b: &[f32], c: &mut [f32]) {
     let (k_, n_) = (k as isize, n as isize);
     // SAFETY: compact matrices of these shapes.
     unsafe {
@@ -175,7 +179,10 @@ const SHAPES: [(usize, usize, usize); 16] = [
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let tiers: Vec<Tier> = arguments.iter().filter_map(|a| Tier::from_name(a)).collect();
+    let tiers: Vec<Tier> = arguments
+        .iter()
+        .filter_map(|a| Tier::from_name(a))
+        .collect();
     let shapes: Vec<_> = arguments
         .iter()
         .filter_map(|a| {
@@ -183,15 +190,26 @@ fn main() {
             Some((extents.next()??, extents.next()??, extents.next()??))
         })
         .collect();
-    let shapes = if shapes.is_empty() { SHAPES.to_vec() } else { shapes };
+    let shapes = if shapes.is_empty() {
+        SHAPES.to_vec()
+    } else {
+        shapes
+    };
 
     for isa in Isa::available() {
         let tier = isa.tier();
         if !tiers.is_empty() && !tiers.contains(&tier) {
             continue;
         }
-        let peak = peak(tier);
-        println!("{}: peak {:.1} GF/s on one core", tier.name(), peak / 1e9);
+        let flops = peak(tier) as f64;
+        let [seconds] = best([&mut || {
+            peak(tier);
+        }]);
+        println!(
+            "{}: peak {:.1} GF/s on one core",
+            tier.name(),
+            flops / seconds / 1e9
+        );
         println!("      m     n     k   GF/s 1 thread  of peak   2 threads   matrixmultiply");
         let context = |num_threads| {
             Context::new(Options {
@@ -201,19 +219,25 @@ fn main() {
             })
             .unwrap()
         };
-        let contexts = [context(1), context(2)];
+        let (serial, two) = (context(1), context(2));
         for &(m, n, k) in &shapes {
             let (a, b) = (numbers(m * k), numbers(k * n));
-            let mut c = vec![0.0; m * n];
-            let flops = 2.0 * m as f64 * n as f64 * k as f64;
-            let [one, two] = [0, 1].map(|i| flops / best(|| omma(&contexts[i], (m, n, k), &a, &b, &mut c)));
-            let theirs = flops / best(|| matrixmultiply((m, n, k), &a, &b, &mut c));
+            let [mut c, mut d, mut e] = [(); 3].map(|()| vec![0.0; m * n]);
+            let work = 2.0 * m as f64 * n as f64 * k as f64;
+            let [top, one, two, theirs] = best([
+                &mut || {
+                    peak(tier);
+                },
+                &mut || omma(&serial, (m, n, k), &a, &b, &mut c),
+                &mut || omma(&two, (m, n, k), &a, &b, &mut d),
+                &mut || matrixmultiply((m, n, k), &a, &b, &mut e),
+            ]);
             println!(
                 "{m:7} {n:5} {k:5} {:15.1} {:7.1}% {:11.1} {:16.1}",
-                one / 1e9,
-                100.0 * one / peak,
-                two / 1e9,
-                theirs / 1e9
+                work / one / 1e9,
+                100.0 * (work / one) / (flops / top),
+                work / two / 1e9,
+                work / theirs / 1e9
             );
         }
     }

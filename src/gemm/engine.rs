@@ -72,30 +72,26 @@ pub unsafe fn gemm_batched<'a, A: PanelSource, B: PanelSource>(
     if !split.share_a && !split.share_b {
         let parts = down * across;
         let groups = batch.div_ceil(split.products);
-        return ctx.parallel_for_scratch(
-            groups * parts,
-            a_scratch + b_scratch,
-            |task, scratch| {
-                let (group, part) = (task / parts, task % parts);
-                let rows = chunk(0..shape.m, split.rows, part / across);
-                let columns = chunk(0..shape.n, split.columns, part % across);
-                for i in chunk(0..batch, split.products, group) {
-                    let problem = engine.checked(problem(i));
-                    // SAFETY: the caller's promise; tasks have different parts of C.
-                    unsafe {
-                        engine.run(
-                            &problem,
-                            rows.clone(),
-                            columns.clone(),
-                            0..shape.k,
-                            None,
-                            None,
-                            scratch,
-                        );
-                    }
+        return ctx.parallel_for_scratch(groups * parts, a_scratch + b_scratch, |task, scratch| {
+            let (group, part) = (task / parts, task % parts);
+            let rows = chunk(0..shape.m, split.rows, part / across);
+            let columns = chunk(0..shape.n, split.columns, part % across);
+            for i in chunk(0..batch, split.products, group) {
+                let problem = engine.checked(problem(i));
+                // SAFETY: the caller's promise; tasks have different parts of C.
+                unsafe {
+                    engine.run(
+                        &problem,
+                        rows.clone(),
+                        columns.clone(),
+                        0..shape.k,
+                        None,
+                        None,
+                        scratch,
+                    );
                 }
-            },
-        );
+            }
+        });
     }
 
     let round = split.round;
@@ -295,7 +291,12 @@ impl Engine {
         for (packed, side, lines) in sides {
             if let Some(packed) = packed {
                 assert_eq!(
-                    (packed.isa().tier(), packed.side(), packed.lines(), packed.k()),
+                    (
+                        packed.isa().tier(),
+                        packed.side(),
+                        packed.lines(),
+                        packed.k()
+                    ),
                     (self.isa.tier(), side, lines, self.shape.k)
                 );
             }

@@ -4,7 +4,6 @@ use super::epilogue::{Epilogue, Lines, Output};
 use super::tile::{TILE_FLOATS, tile};
 use crate::simd::{Activation, Isa, Simd, dispatch, leaky_relu};
 
-
 /// A block of C and the panels that it is the product of.
 #[derive(Clone, Copy)]
 pub(super) struct Block<'a> {
@@ -48,6 +47,9 @@ struct Spot {
     columns: usize,
     a: *const f32,
     b: *const f32,
+    /// Offsets of the first element in C and in the residual.
+    c: isize,
+    residual: isize,
 }
 
 /// The part of an epilogue that is cheap enough to be applied in registers.
@@ -84,10 +86,13 @@ unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
     for column in (block.columns.0..block.columns.1).step_by(size.nr) {
         let columns = size.nr.min(block.columns.1 - column);
         let vectors = columns.div_ceil(S::LANES);
-        let together = block.out.layout.locate(0, column).1 >= columns
-            && residual.is_none_or(|r| r.layout.locate(0, column).1 >= columns);
-        let clamp = clamp.filter(|_| together && columns.is_multiple_of(S::LANES));
+        let (c, together) = block.out.layout.locate(block.rows.0, column);
+        let (from, also) =
+            residual.map_or((0, usize::MAX), |r| r.layout.locate(block.rows.0, column));
+        let whole = together.min(also) >= columns && columns.is_multiple_of(S::LANES);
+        let clamp = clamp.filter(|_| whole);
         for row in (block.rows.0..block.rows.1).step_by(size.mr) {
+            let down = row - block.rows.0;
             let spot = Spot {
                 row,
                 column,
@@ -95,9 +100,11 @@ unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
                 columns,
                 // SAFETY: a panel holds `depth` steps of its lines, so this many floats
                 // lie between the block's first panel and this one.
-                a: unsafe { block.a.add((row - block.rows.0) * block.depth) },
+                a: unsafe { block.a.add(down * block.depth) },
                 // SAFETY: as above.
                 b: unsafe { block.b.add((column - block.columns.0) * block.depth) },
+                c: c + down as isize * block.out.layout.row_stride,
+                residual: from + residual.map_or(0, |r| down as isize * r.layout.row_stride),
             };
             // SAFETY: the promise of `multiply_block`.
             unsafe {
@@ -150,8 +157,64 @@ unsafe fn tile_of<S: Simd, const NV: usize>(
     unreachable!("a tile has no more rows than a panel")
 }
 
-/// Sums `MR` rows by `NV` vectors over the block's k, and stores.
+/// The inner loop: `MR` rows by `NV` vectors of C, summed over `depth` steps of k.
+///
+/// Plain index loops: their bounds are constants, so they are unrolled before the
+/// compiler decides what stays in registers, which here is everything.
+///
+/// # Safety
+/// Panels of `depth` steps, as wide as the tier's, begin at `a` and `b`.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)]
+unsafe fn sums<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    depth: usize,
+    mut a: *const f32,
+    mut b: *const f32,
+) -> [[S::F32; NV]; MR] {
+    let size = const { tile(S::TIER) };
+    let mut acc = [[simd.zero(); NV]; MR];
+    macro_rules! step {
+        ($at:expr) => {
+            let mut row = [simd.zero(); NV];
+            for v in 0..NV {
+                row[v] = simd.load_ptr(b.add($at * size.nr + v * S::LANES));
+            }
+            for r in 0..MR {
+                let left = simd.splat(*a.add($at * size.mr + r));
+                for v in 0..NV {
+                    acc[r][v] = simd.fma(left, row[v], acc[r][v]);
+                }
+            }
+        };
+    }
+    // SAFETY: the panels hold `depth` steps of mr and nr floats.
+    unsafe {
+        for _ in 0..depth / 4 {
+            step!(0);
+            step!(1);
+            step!(2);
+            step!(3);
+            a = a.add(4 * size.mr);
+            b = b.add(4 * size.nr);
+        }
+        for _ in 0..depth % 4 {
+            step!(0);
+            a = a.add(size.mr);
+            b = b.add(size.nr);
+        }
+    }
+    acc
+}
+
+/// Sums a tile and stores it. True when C is stored, false when the sums
+/// were left in `stack`.
+///
+/// # Safety
+/// As [`multiply_block`] for this spot, and with `clamp` C and the residual
+/// are contiguous across the tile and its columns are whole vectors.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
 unsafe fn sum<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     block: &Block<'_>,
@@ -160,95 +223,65 @@ unsafe fn sum<S: Simd, const MR: usize, const NV: usize>(
     stack: &mut Stack,
 ) -> bool {
     let size = const { tile(S::TIER) };
-    let mut acc = [[simd.zero(); NV]; MR];
-    let (mut a, mut b) = (spot.a, spot.b);
-    for _ in 0..block.depth {
-        // SAFETY: the panels hold `depth` steps of mr and nr floats.
-        unsafe {
-            let mut row = [simd.zero(); NV];
-            for (v, row) in row.iter_mut().enumerate() {
-                *row = simd.load_ptr(b.add(v * S::LANES));
-            }
-            for (r, acc) in acc.iter_mut().enumerate() {
-                let left = simd.splat(*a.add(r));
-                for (acc, row) in acc.iter_mut().zip(row) {
-                    *acc = simd.fma(left, row, *acc);
+    // SAFETY: the caller's promise.
+    let acc = unsafe { sums::<S, MR, NV>(simd, block.depth, spot.a, spot.b) };
+    let clamp = match clamp {
+        Some(clamp) if spot.rows == MR => clamp,
+        _ => {
+            for r in 0..MR {
+                for v in 0..NV {
+                    simd.store(&mut stack.0[r * size.nr + v * S::LANES..], acc[r][v]);
                 }
             }
-            a = a.add(size.mr);
-            b = b.add(size.nr);
+            return false;
         }
-    }
-
-    let Some(clamp) = clamp.filter(|_| spot.rows == MR) else {
-        for (r, acc) in acc.iter().enumerate() {
-            for (v, acc) in acc.iter().enumerate() {
-                simd.store(&mut stack.0[r * size.nr + v * S::LANES..], *acc);
-            }
-        }
-        return false;
     };
 
     // SAFETY: every vector lies in the part of C, of the residual or of the per-line
-    // values that belongs to this tile: MR rows and NV whole vectors are in C, and
-    // `clamp` is only given when the columns are contiguous.
+    // values that belongs to this tile: MR rows and NV whole vectors.
     unsafe {
-        let layout = block.out.layout;
-        let c = block.out.ptr.offset(layout.locate(spot.row, spot.column).0);
-        if block.add {
-            for (r, acc) in acc.iter_mut().enumerate() {
-                for (v, acc) in acc.iter_mut().enumerate() {
-                    let at = c.offset(r as isize * layout.row_stride).add(v * S::LANES);
-                    *acc = simd.add(simd.load_ptr(at), *acc);
-                }
-            }
-        }
-        if let Some(epilogue) = block.epilogue {
-            match epilogue.bias {
-                Lines::None => {}
-                Lines::PerRow(bias) => {
-                    let bias = bias.as_ptr().add(spot.row);
-                    for (r, acc) in acc.iter_mut().enumerate() {
-                        let value = simd.splat(*bias.add(r));
-                        for acc in acc {
-                            *acc = simd.add(*acc, value);
-                        }
+        let stride = block.out.layout.row_stride;
+        let c = block.out.ptr.offset(spot.c);
+        let Some(epilogue) = block.epilogue else {
+            for r in 0..MR {
+                for v in 0..NV {
+                    let at = c.offset(r as isize * stride).add(v * S::LANES);
+                    let mut x = acc[r][v];
+                    if block.add {
+                        x = simd.add(simd.load_ptr(at), x);
                     }
-                }
-                Lines::PerColumn(bias) => {
-                    let bias = bias.as_ptr().add(spot.column);
-                    for v in 0..NV {
-                        let value = simd.load_ptr(bias.add(v * S::LANES));
-                        for acc in &mut acc {
-                            acc[v] = simd.add(acc[v], value);
-                        }
-                    }
+                    simd.store_ptr(at, x);
                 }
             }
-            if let Some(residual) = epilogue.residual {
-                let layout = residual.layout;
-                let from = residual
-                    .ptr
-                    .offset(layout.locate(spot.row, spot.column).0);
-                for (r, acc) in acc.iter_mut().enumerate() {
-                    for (v, acc) in acc.iter_mut().enumerate() {
-                        let at = from
-                            .offset(r as isize * layout.row_stride)
-                            .add(v * S::LANES);
-                        *acc = simd.add(*acc, simd.load_ptr(at));
-                    }
+            return true;
+        };
+        let (per_row, per_column) = match epilogue.bias {
+            Lines::None => (None, None),
+            Lines::PerRow(bias) => (Some(bias.as_ptr().add(spot.row)), None),
+            Lines::PerColumn(bias) => (None, Some(bias.as_ptr().add(spot.column))),
+        };
+        let (low, high) = (simd.splat(clamp.low), simd.splat(clamp.high));
+        for r in 0..MR {
+            for v in 0..NV {
+                let at = c.offset(r as isize * stride).add(v * S::LANES);
+                let mut x = acc[r][v];
+                if block.add {
+                    x = simd.add(simd.load_ptr(at), x);
                 }
-            }
-            // As `relu` and `relu6` have it: NaN stays.
-            let (low, high) = (simd.splat(clamp.low), simd.splat(clamp.high));
-            for acc in acc.iter_mut().flatten() {
-                *acc = simd.min(high, simd.max(low, *acc));
-            }
-        }
-        for (r, acc) in acc.iter().enumerate() {
-            for (v, acc) in acc.iter().enumerate() {
-                let at = c.offset(r as isize * layout.row_stride).add(v * S::LANES);
-                simd.store_ptr(at, *acc);
+                if let Some(bias) = per_row {
+                    x = simd.add(x, simd.splat(*bias.add(r)));
+                }
+                if let Some(bias) = per_column {
+                    x = simd.add(x, simd.load_ptr(bias.add(v * S::LANES)));
+                }
+                if let Some(residual) = epilogue.residual {
+                    let from = residual.ptr.offset(spot.residual);
+                    let from = from.offset(r as isize * residual.layout.row_stride);
+                    x = simd.add(x, simd.load_ptr(from.add(v * S::LANES)));
+                }
+                // As `relu` and `relu6` have it: NaN stays.
+                x = simd.min(high, simd.max(low, x));
+                simd.store_ptr(at, x);
             }
         }
     }

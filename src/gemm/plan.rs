@@ -96,7 +96,11 @@ impl Split {
                 .next_multiple_of(width)
                 .clamp(width, most)
         };
-        let prefer_columns = if a_packed == b_packed { m <= n } else { a_packed };
+        let prefer_columns = if a_packed == b_packed {
+            m <= n
+        } else {
+            a_packed
+        };
         if by_columns && (prefer_columns || !by_rows) && (a_packed || m <= 4 * tile.mc) {
             split.columns = cut(n, tile.nr, tile.nc);
         } else if by_rows && !(prefer_columns && by_columns) && (b_packed || n <= tile.nc) {
@@ -128,8 +132,16 @@ impl Split {
 
     fn choose_rounds(&mut self, tile: &Tile, shape: Shape, a_packed: bool, b_packed: bool) {
         let shared = |rows: usize, columns: usize, s: &Split| {
-            let a = if s.share_a { rows.next_multiple_of(tile.mr) } else { 0 };
-            let b = if s.share_b { columns.next_multiple_of(tile.nr) } else { 0 };
+            let a = if s.share_a {
+                rows.next_multiple_of(tile.mr)
+            } else {
+                0
+            };
+            let b = if s.share_b {
+                columns.next_multiple_of(tile.nr)
+            } else {
+                0
+            };
             a.saturating_add(b)
         };
         let lines = shared(shape.m, shape.n, self);
