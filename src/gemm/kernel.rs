@@ -1,0 +1,361 @@
+//! The two inner loops: tiles of a block, and the sum of one tile.
+
+use super::epilogue::{Epilogue, Lines, Output};
+use super::tile::{TILE_FLOATS, tile};
+use crate::simd::{Activation, Isa, Simd, dispatch, leaky_relu};
+
+/// A block of C and the panels that it is the product of.
+#[derive(Clone, Copy)]
+pub(super) struct Block<'a> {
+    /// Rows of C: first and one past the last; the first starts a panel.
+    pub rows: (usize, usize),
+    /// Columns of C, likewise.
+    pub columns: (usize, usize),
+    /// Steps of k.
+    pub depth: usize,
+    /// The panel of A that begins with the first row; the others follow.
+    pub a: *const f32,
+    /// The panel of B that begins with the first column; the others follow.
+    pub b: *const f32,
+    /// C.
+    pub out: Output,
+    /// C already holds a part of the sum.
+    pub add: bool,
+    /// What happens to the sum, when this block completes it.
+    pub epilogue: Option<&'a Epilogue<'a>>,
+}
+
+/// Multiplies the panels of a block and stores C.
+///
+/// # Safety
+/// The panels hold `depth` steps of all rows and columns, padded to whole
+/// panels. C and the residual are valid at all rows and columns, nobody else
+/// uses that part of C, and per-line values exist for each row or column.
+#[allow(unused_unsafe)] // Some arms of `dispatch!` are unsafe blocks.
+pub(super) unsafe fn multiply_block(isa: Isa, block: &Block<'_>) {
+    // SAFETY: the caller's promise.
+    dispatch!(isa, simd => unsafe { tiles(simd, block) });
+}
+
+/// A tile of C within a block.
+#[derive(Clone, Copy)]
+struct Spot {
+    row: usize,
+    column: usize,
+    /// Rows and columns that are in C; the others are padding.
+    rows: usize,
+    columns: usize,
+    a: *const f32,
+    b: *const f32,
+    /// Offsets of the first element in C and in the residual.
+    c: isize,
+    residual: isize,
+}
+
+/// The part of an epilogue that is cheap enough to be applied in registers.
+#[derive(Clone, Copy)]
+struct Clamp {
+    low: f32,
+    high: f32,
+}
+
+/// `Some` when all of the epilogue can be applied in registers. (The rest goes through a tile
+/// on the stack, whose loop over rows is not unrolled: the exponentials of
+/// every activation in every tile shape would be a lot of code.)
+fn clamp(epilogue: Option<&Epilogue<'_>>) -> Option<Clamp> {
+    let (low, high) = match epilogue {
+        None => (f32::NEG_INFINITY, f32::INFINITY),
+        Some(e) if !matches!(e.slope, Lines::None) => return None,
+        Some(e) => match e.activation {
+            Activation::None => (f32::NEG_INFINITY, f32::INFINITY),
+            Activation::Relu => (0.0, f32::INFINITY),
+            Activation::Relu6 => (0.0, 6.0),
+            _ => return None,
+        },
+    };
+    Some(Clamp { low, high })
+}
+
+/// The loop over tiles: one panel of B stays in L1 for all panels of A.
+#[inline(always)]
+unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
+    let size = const { tile(S::TIER) };
+    let mut stack = Stack([0.0; TILE_FLOATS]);
+    let clamp = clamp(block.epilogue);
+    let residual = block.epilogue.and_then(|e| e.residual);
+    for column in (block.columns.0..block.columns.1).step_by(size.nr) {
+        let columns = size.nr.min(block.columns.1 - column);
+        let vectors = columns.div_ceil(S::LANES);
+        let (c, together) = block.out.layout.locate(block.rows.0, column);
+        let (from, also) =
+            residual.map_or((0, usize::MAX), |r| r.layout.locate(block.rows.0, column));
+        let whole = together.min(also) >= columns && columns.is_multiple_of(S::LANES);
+        let clamp = clamp.filter(|_| whole);
+        for row in (block.rows.0..block.rows.1).step_by(size.mr) {
+            let down = row - block.rows.0;
+            let spot = Spot {
+                row,
+                column,
+                rows: size.mr.min(block.rows.1 - row),
+                columns,
+                // SAFETY: a panel holds `depth` steps of its lines, so this many floats
+                // lie between the block's first panel and this one.
+                a: unsafe { block.a.add(down * block.depth) },
+                // SAFETY: as above.
+                b: unsafe { block.b.add((column - block.columns.0) * block.depth) },
+                c: c + down as isize * block.out.layout.row_stride,
+                residual: from + residual.map_or(0, |r| down as isize * r.layout.row_stride),
+            };
+            // SAFETY: the promise of `multiply_block`.
+            unsafe {
+                let stored = match vectors {
+                    1 => tile_of::<S, 1>(simd, block, &spot, clamp, &mut stack),
+                    2 => tile_of::<S, 2>(simd, block, &spot, clamp, &mut stack),
+                    _ => tile_of::<S, 3>(simd, block, &spot, clamp, &mut stack),
+                };
+                if !stored {
+                    finish(simd, block, &spot, &stack);
+                }
+            }
+        }
+    }
+}
+
+/// A tile in memory; as wide as a full tile.
+#[repr(align(64))]
+struct Stack([f32; TILE_FLOATS]);
+
+/// Picks the kernel with the fewest rows that are enough. True when C is stored,
+/// false when the sums were left in `stack`.
+#[inline(always)]
+unsafe fn tile_of<S: Simd, const NV: usize>(
+    simd: S,
+    block: &Block<'_>,
+    spot: &Spot,
+    clamp: Option<Clamp>,
+    stack: &mut Stack,
+) -> bool {
+    let size = const { tile(S::TIER) };
+    if NV * S::LANES > size.nr {
+        unreachable!("no tile of this tier is so wide");
+    }
+    macro_rules! with_rows {
+        ($($mr:literal),*) => {
+            $(
+                if $mr <= size.mr && spot.rows <= $mr {
+                    // SAFETY: the caller's promise.
+                    return unsafe { sum::<S, $mr, NV>(simd, block, spot, clamp, stack) };
+                }
+            )*
+        };
+    }
+    if size.mr == 6 {
+        with_rows!(1, 2, 3, 4, 5, 6);
+    } else {
+        with_rows!(1, 2, 4, 8, 14);
+    }
+    unreachable!("a tile has no more rows than a panel")
+}
+
+/// The inner loop: `MR` rows by `NV` vectors of C, summed over `depth` steps of k.
+///
+/// Plain index loops: their bounds are constants, so they are unrolled before the
+/// compiler decides what stays in registers, which here is everything.
+///
+/// # Safety
+/// Panels of `depth` steps, as wide as the tier's, begin at `a` and `b`.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+unsafe fn sums<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    depth: usize,
+    mut a: *const f32,
+    mut b: *const f32,
+) -> [[S::F32; NV]; MR] {
+    let size = const { tile(S::TIER) };
+    let mut acc = [[simd.zero(); NV]; MR];
+    macro_rules! step {
+        ($at:expr) => {
+            let mut row = [simd.zero(); NV];
+            for v in 0..NV {
+                row[v] = simd.load_ptr(b.add($at * size.nr + v * S::LANES));
+            }
+            for r in 0..MR {
+                let left = simd.splat(*a.add($at * size.mr + r));
+                for v in 0..NV {
+                    acc[r][v] = simd.fma(left, row[v], acc[r][v]);
+                }
+            }
+        };
+    }
+    // SAFETY: the panels hold `depth` steps of mr and nr floats.
+    unsafe {
+        for _ in 0..depth / 4 {
+            step!(0);
+            step!(1);
+            step!(2);
+            step!(3);
+            a = a.add(4 * size.mr);
+            b = b.add(4 * size.nr);
+        }
+        for _ in 0..depth % 4 {
+            step!(0);
+            a = a.add(size.mr);
+            b = b.add(size.nr);
+        }
+    }
+    acc
+}
+
+/// Sums a tile and stores it. True when C is stored, false when the sums
+/// were left in `stack`.
+///
+/// # Safety
+/// As [`multiply_block`] for this spot, and with `clamp` C and the residual
+/// are contiguous across the tile and its columns are whole vectors.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+unsafe fn sum<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    block: &Block<'_>,
+    spot: &Spot,
+    clamp: Option<Clamp>,
+    stack: &mut Stack,
+) -> bool {
+    let size = const { tile(S::TIER) };
+    // SAFETY: the caller's promise.
+    let acc = unsafe { sums::<S, MR, NV>(simd, block.depth, spot.a, spot.b) };
+    let clamp = match clamp {
+        Some(clamp) if spot.rows == MR => clamp,
+        _ => {
+            for r in 0..MR {
+                for v in 0..NV {
+                    simd.store(&mut stack.0[r * size.nr + v * S::LANES..], acc[r][v]);
+                }
+            }
+            return false;
+        }
+    };
+
+    // SAFETY: every vector lies in the part of C, of the residual or of the per-line
+    // values that belongs to this tile: MR rows and NV whole vectors.
+    unsafe {
+        let stride = block.out.layout.row_stride;
+        let c = block.out.ptr.offset(spot.c);
+        let Some(epilogue) = block.epilogue else {
+            for r in 0..MR {
+                for v in 0..NV {
+                    let at = c.offset(r as isize * stride).add(v * S::LANES);
+                    let mut x = acc[r][v];
+                    if block.add {
+                        x = simd.add(simd.load_ptr(at), x);
+                    }
+                    simd.store_ptr(at, x);
+                }
+            }
+            return true;
+        };
+        let (per_row, per_column) = match epilogue.bias {
+            Lines::None => (None, None),
+            Lines::PerRow(bias) => (Some(bias.as_ptr().add(spot.row)), None),
+            Lines::PerColumn(bias) => (None, Some(bias.as_ptr().add(spot.column))),
+        };
+        let (low, high) = (simd.splat(clamp.low), simd.splat(clamp.high));
+        for r in 0..MR {
+            for v in 0..NV {
+                let at = c.offset(r as isize * stride).add(v * S::LANES);
+                let mut x = acc[r][v];
+                if block.add {
+                    x = simd.add(simd.load_ptr(at), x);
+                }
+                if let Some(bias) = per_row {
+                    x = simd.add(x, simd.splat(*bias.add(r)));
+                }
+                if let Some(bias) = per_column {
+                    x = simd.add(x, simd.load_ptr(bias.add(v * S::LANES)));
+                }
+                if let Some(residual) = epilogue.residual {
+                    let from = residual.ptr.offset(spot.residual);
+                    let from = from.offset(r as isize * residual.layout.row_stride);
+                    x = simd.add(x, simd.load_ptr(from.add(v * S::LANES)));
+                }
+                // As `relu` and `relu6` have it: NaN stays.
+                x = simd.min(high, simd.max(low, x));
+                simd.store_ptr(at, x);
+            }
+        }
+    }
+    true
+}
+
+/// Stores a tile from the stack: any epilogue, any number of columns, across groups.
+#[inline(always)]
+unsafe fn finish<S: Simd>(simd: S, block: &Block<'_>, spot: &Spot, stack: &Stack) {
+    let size = const { tile(S::TIER) };
+    let activation = block.epilogue.map_or(Activation::None, |e| e.activation);
+    let mut at = 0;
+    while at < spot.columns {
+        // A run of at most one vector that is contiguous everywhere.
+        let column = spot.column + at;
+        let (c, together) = block.out.layout.locate(spot.row, column);
+        let mut run = S::LANES.min(spot.columns - at).min(together);
+        let residual = block.epilogue.and_then(|e| e.residual).map(|r| {
+            let (offset, together) = r.layout.locate(spot.row, column);
+            run = run.min(together);
+            (r.ptr.wrapping_offset(offset), r.layout.row_stride)
+        });
+        for r in 0..spot.rows {
+            // SAFETY: the run's elements are inside C, the residual and the per-line values;
+            // the tile on the stack has them too.
+            unsafe {
+                let c = block
+                    .out
+                    .ptr
+                    .offset(c + r as isize * block.out.layout.row_stride);
+                let mut x = simd.load_partial(&stack.0[r * size.nr + at..][..run]);
+                if block.add {
+                    x = simd.add(simd.load_partial_ptr(c, run), x);
+                }
+                if let Some(epilogue) = block.epilogue {
+                    if let Some(bias) = line(simd, epilogue.bias, spot.row + r, column, run) {
+                        x = simd.add(x, bias);
+                    }
+                    if let Some((from, stride)) = residual {
+                        let from = from.offset(r as isize * stride);
+                        x = simd.add(x, simd.load_partial_ptr(from, run));
+                    }
+                    if let Some(slope) = line(simd, epilogue.slope, spot.row + r, column, run) {
+                        x = leaky_relu(simd, x, slope);
+                    }
+                    x = activation.apply(simd, x);
+                }
+                simd.store_partial_ptr(c, run, x);
+            }
+        }
+        at += run;
+    }
+}
+
+/// The per-line values of `run` elements of a row.
+///
+/// # Safety
+/// The values exist for this row, or for `run` columns from `column` on.
+#[inline(always)]
+unsafe fn line<S: Simd>(
+    simd: S,
+    lines: Lines<'_>,
+    row: usize,
+    column: usize,
+    run: usize,
+) -> Option<S::F32> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match lines {
+            Lines::None => None,
+            Lines::PerRow(values) => Some(simd.splat(*values.as_ptr().add(row))),
+            Lines::PerColumn(values) => {
+                Some(simd.load_partial_ptr(values.as_ptr().add(column), run))
+            }
+        }
+    }
+}
