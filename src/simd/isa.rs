@@ -100,30 +100,32 @@ impl Isa {
     }
 }
 
-/// The `#[target_feature]` shims that [`dispatch!`] calls. The closure comes
-/// with `#[inline(always)]`, so the whole kernel is compiled inside the shim
-/// and with its features.
+/// The `#[target_feature]` shims that [`dispatch!`] calls, each behind a safe
+/// function that takes the token. The closure comes with `#[inline(always)]`,
+/// so the whole kernel is compiled inside the shim and with its features.
 pub(crate) mod enter {
-    /// Runs `kernel` compiled for AVX2, FMA and F16C.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(crate) fn avx2<R>(kernel: impl FnOnce() -> R) -> R {
-        kernel()
+    macro_rules! enter {
+        ($name:ident, $token:ident, $arch:literal, $features:literal) => {
+            #[cfg(target_arch = $arch)]
+            #[inline(always)]
+            pub(crate) fn $name<R>(_proof: super::$token, kernel: impl FnOnce() -> R) -> R {
+                #[target_feature(enable = $features)]
+                fn shim<R>(kernel: impl FnOnce() -> R) -> R {
+                    kernel()
+                }
+                // SAFETY: the token proves that the CPU has the features of the shim.
+                unsafe { shim(kernel) }
+            }
+        };
     }
-
-    /// Runs `kernel` compiled for AVX-512.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512cd,avx512dq,avx512vl")]
-    pub(crate) fn avx512<R>(kernel: impl FnOnce() -> R) -> R {
-        kernel()
-    }
-
-    /// Runs `kernel` compiled for Advanced SIMD.
-    #[cfg(target_arch = "aarch64")]
-    #[target_feature(enable = "neon")]
-    pub(crate) fn neon<R>(kernel: impl FnOnce() -> R) -> R {
-        kernel()
-    }
+    enter!(avx2, Avx2, "x86_64", "avx2,fma,f16c");
+    enter!(
+        avx512,
+        Avx512,
+        "x86_64",
+        "avx2,fma,f16c,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"
+    );
+    enter!(neon, Neon, "aarch64", "neon");
 }
 
 /// `dispatch!(isa, simd => kernel(simd, …))` runs the expression with `simd`
@@ -137,35 +139,23 @@ macro_rules! dispatch {
         match $isa {
             $crate::simd::Isa::Portable($simd) => $body,
             #[cfg(target_arch = "x86_64")]
-            $crate::simd::Isa::Avx2($simd) => {
-                // SAFETY: the token proves that the CPU has the features of the shim.
-                unsafe {
-                    $crate::simd::enter::avx2(
-                        #[inline(always)]
-                        || $body,
-                    )
-                }
-            }
+            $crate::simd::Isa::Avx2($simd) => $crate::simd::enter::avx2(
+                $simd,
+                #[inline(always)]
+                || $body,
+            ),
             #[cfg(target_arch = "x86_64")]
-            $crate::simd::Isa::Avx512($simd) => {
-                // SAFETY: the token proves that the CPU has the features of the shim.
-                unsafe {
-                    $crate::simd::enter::avx512(
-                        #[inline(always)]
-                        || $body,
-                    )
-                }
-            }
+            $crate::simd::Isa::Avx512($simd) => $crate::simd::enter::avx512(
+                $simd,
+                #[inline(always)]
+                || $body,
+            ),
             #[cfg(target_arch = "aarch64")]
-            $crate::simd::Isa::Neon($simd) => {
-                // SAFETY: the token proves that the CPU has the features of the shim.
-                unsafe {
-                    $crate::simd::enter::neon(
-                        #[inline(always)]
-                        || $body,
-                    )
-                }
-            }
+            $crate::simd::Isa::Neon($simd) => $crate::simd::enter::neon(
+                $simd,
+                #[inline(always)]
+                || $body,
+            ),
         }
     };
 }
