@@ -1,0 +1,232 @@
+//! The greedy suppression itself: in order of rank, a box is kept unless one
+//! that has been kept suppresses it.
+//!
+//! A candidate is held in registers, one number to a vector, and meets the
+//! kept boxes a vector at a time; the first hit ends the search. Where most
+//! candidates are suppressed few are kept, and this is all there is to do. When
+//! the kept boxes become many, the search moves on to a [`Grid`], which
+//! offers only those nearby. That criterion needs no guess about the data.
+
+use super::grid::Grid;
+use super::rule::{FIELDS, Judged, Overlap, Probe, Rule};
+use crate::error::Result;
+use crate::runtime::{Context, Scratch};
+use crate::simd::{Simd, dispatch};
+
+/// The kept boxes up to which a list is searched faster than a grid.
+const LIST_TO: usize = 192;
+/// A grid is not worth setting up for fewer remaining candidates.
+const GRID_FROM: usize = 128;
+
+/// A list of boxes in chunks of vectors; unused lanes are NaN, which overlaps nothing.
+pub(super) struct List<'c> {
+    chunks: Scratch<'c, f32>,
+    len: usize,
+}
+
+impl<'c> List<'c> {
+    /// An empty list with room for `capacity` boxes on a tier with `lanes`.
+    pub(super) fn new(ctx: &'c Context, capacity: usize, lanes: usize) -> Result<List<'c>> {
+        let chunks = ctx.scratch(capacity.div_ceil(lanes) * FIELDS * lanes)?;
+        Ok(List { chunks, len: 0 })
+    }
+
+    #[inline(always)]
+    pub(super) fn push<S: Simd>(&mut self, simd: S, judged: &Judged) {
+        let (at, lane) = (self.len / S::LANES, self.len % S::LANES);
+        let chunk = &mut self.chunks[at * FIELDS * S::LANES..][..FIELDS * S::LANES];
+        if lane == 0 {
+            clear(simd, chunk);
+        }
+        put(simd, chunk, lane, judged);
+        self.len += 1;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when a box of the list suppresses the probe.
+    #[inline(always)]
+    pub(super) fn suppresses<S: Simd, const MIN: bool>(&self, simd: S, probe: &Probe<S>) -> bool {
+        let step = FIELDS * S::LANES;
+        let used = &self.chunks[..self.len.div_ceil(S::LANES) * step];
+        let mut fours = used.chunks_exact(4 * step);
+        for four in &mut fours {
+            let at = four.as_ptr();
+            // SAFETY: four chunks.
+            let hit = unsafe {
+                let a = probe.suspects::<MIN>(simd, at);
+                let b = probe.suspects::<MIN>(simd, at.add(step));
+                let c = probe.suspects::<MIN>(simd, at.add(2 * step));
+                let d = probe.suspects::<MIN>(simd, at.add(3 * step));
+                simd.or(simd.or(a, b), simd.or(c, d))
+            };
+            if simd.any(hit) && certain::<S, MIN>(simd, probe, four) {
+                return true;
+            }
+        }
+        for one in fours.remainder().chunks_exact(step) {
+            // SAFETY: a chunk.
+            let hit = unsafe { probe.suspects::<MIN>(simd, one.as_ptr()) };
+            if simd.any(hit) && certain::<S, MIN>(simd, probe, one) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// As [`suppresses`](List::suppresses), by the real arithmetic alone.
+    #[inline(always)]
+    fn surely_suppresses<S: Simd, const MIN: bool>(&self, simd: S, probe: &Probe<S>) -> bool {
+        let step = FIELDS * S::LANES;
+        let used = &self.chunks[..self.len.div_ceil(S::LANES) * step];
+        certain::<S, MIN>(simd, probe, used)
+    }
+}
+
+/// NaN in all lanes of a chunk.
+#[inline(always)]
+pub(super) fn clear<S: Simd>(simd: S, chunk: &mut [f32]) {
+    for field in chunk.chunks_exact_mut(S::LANES) {
+        simd.store(field, simd.splat(f32::NAN));
+    }
+}
+
+/// Writes a box to a lane of a chunk.
+#[inline(always)]
+pub(super) fn put<S: Simd>(_: S, chunk: &mut [f32], lane: usize, judged: &Judged) {
+    let [x1, y1, x2, y2] = judged.corners;
+    for (field, value) in chunk
+        .chunks_exact_mut(S::LANES)
+        .zip([x1, y1, x2, y2, judged.scaled_area])
+    {
+        field[lane] = value;
+    }
+}
+
+/// True when, by the real arithmetic, a box of these chunks suppresses the probe.
+#[inline(always)]
+pub(super) fn certain<S: Simd, const MIN: bool>(simd: S, probe: &Probe<S>, chunks: &[f32]) -> bool {
+    // A loop, since closures given to an iterator need not be inlined.
+    for chunk in chunks.chunks_exact(FIELDS * S::LANES) {
+        // SAFETY: a chunk.
+        if simd.any(unsafe { probe.suppressors::<MIN>(simd, chunk.as_ptr()) }) {
+            return true;
+        }
+    }
+    false
+}
+
+/// What is to be thinned out: the boxes, and which of them in what order.
+#[derive(Clone, Copy)]
+pub(super) struct Candidates<'a> {
+    pub(super) boxes: &'a [[f32; 4]],
+    pub(super) ranks: &'a [u32],
+    pub(super) rule: &'a Rule,
+    /// Stop when that many are kept.
+    pub(super) limit: usize,
+}
+
+/// Writes the indices of the kept boxes by rank to `kept`, which has room for
+/// all candidates; returns their number.
+pub(super) fn suppress(
+    ctx: &Context,
+    candidates: &Candidates<'_>,
+    kept: &mut [u32],
+) -> Result<usize> {
+    match candidates.rule.overlap {
+        Overlap::Union => run::<false>(ctx, candidates, kept),
+        Overlap::Min => run::<true>(ctx, candidates, kept),
+    }
+}
+
+fn run<const MIN: bool>(ctx: &Context, all: &Candidates<'_>, kept: &mut [u32]) -> Result<usize> {
+    let isa = ctx.isa();
+    let lanes = dispatch!(isa, simd => lanes(simd));
+    let mut list = List::new(ctx, all.ranks.len(), lanes)?;
+    let (done, count) = dispatch!(isa, simd => search_list::<_, MIN>(simd, all, &mut list, kept));
+    if done == all.ranks.len() || count == all.limit {
+        return Ok(count);
+    }
+    let rest = Candidates {
+        ranks: &all.ranks[done..],
+        ..*all
+    };
+    let mut grid = Grid::new(ctx, &rest, all.ranks.len(), lanes)?;
+    Ok(dispatch!(isa, simd => {
+        grid.take_over(simd, all.boxes, all.rule, &kept[..count]);
+        search_grid::<_, MIN>(simd, &rest, &mut list, &mut grid, kept, count)
+    }))
+}
+
+#[inline(always)]
+fn lanes<S: Simd>(_: S) -> usize {
+    S::LANES
+}
+
+/// Goes on until the list is too long to be searched, and returns how many
+/// candidates are decided and how many are kept.
+#[inline(always)]
+fn search_list<S: Simd, const MIN: bool>(
+    simd: S,
+    all: &Candidates<'_>,
+    list: &mut List<'_>,
+    kept: &mut [u32],
+) -> (usize, usize) {
+    let negative = all.rule.is_negative();
+    let last_chance = all.ranks.len().saturating_sub(GRID_FROM);
+    let mut count = 0;
+    for (rank, &index) in all.ranks.iter().enumerate() {
+        if count == all.limit || (list.len() >= LIST_TO && rank < last_chance && !negative) {
+            return (rank, count);
+        }
+        if let Some(judged) = all.rule.judge(all.boxes, index) {
+            let probe = Probe::new(simd, all.rule, &judged);
+            let suppressed = match negative {
+                false => list.suppresses::<S, MIN>(simd, &probe),
+                true => list.surely_suppresses::<S, MIN>(simd, &probe),
+            };
+            if suppressed {
+                continue;
+            }
+            list.push(simd, &judged);
+        }
+        kept[count] = index;
+        count += 1;
+    }
+    (all.ranks.len(), count)
+}
+
+/// Decides the rest with the grid.
+#[inline(always)]
+fn search_grid<S: Simd, const MIN: bool>(
+    simd: S,
+    rest: &Candidates<'_>,
+    list: &mut List<'_>,
+    grid: &mut Grid<'_>,
+    kept: &mut [u32],
+    mut count: usize,
+) -> usize {
+    for &index in rest.ranks {
+        if count == rest.limit {
+            break;
+        }
+        if let Some(judged) = rest.rule.judge(rest.boxes, index) {
+            let probe = Probe::new(simd, rest.rule, &judged);
+            let cells = grid.cells(rest.rule, &judged);
+            let suppressed = match grid.covers(&cells, list.len() / S::LANES) {
+                true => grid.suppresses::<S, MIN>(simd, &probe, &cells),
+                false => list.suppresses::<S, MIN>(simd, &probe),
+            };
+            if suppressed {
+                continue;
+            }
+            list.push(simd, &judged);
+            grid.insert(simd, &judged, &cells);
+        }
+        kept[count] = index;
+        count += 1;
+    }
+    count
+}
