@@ -20,6 +20,7 @@
 mod activation;
 mod isa;
 pub mod math;
+mod narrow;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
@@ -32,6 +33,7 @@ mod neon;
 pub use activation::{Activation, leaky_relu, relu, relu6};
 pub use isa::{Isa, Tier};
 pub(crate) use isa::{dispatch, enter};
+pub use narrow::Narrow;
 pub use portable::Portable;
 
 #[cfg(target_arch = "x86_64")]
