@@ -21,6 +21,7 @@ mod activation;
 mod isa;
 pub mod math;
 mod partial;
+mod narrow;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
@@ -36,6 +37,7 @@ mod tests;
 pub use activation::{Activation, leaky_relu, relu, relu6};
 pub use isa::{Isa, Tier};
 pub(crate) use isa::{dispatch, enter};
+pub use narrow::Narrow;
 pub use portable::Portable;
 
 #[cfg(target_arch = "x86_64")]

@@ -1,0 +1,163 @@
+//! Bands of rows as tasks, and how a row gets from who makes it to where it belongs.
+
+use super::pixels::{Rows, RowsMut};
+use crate::error::Result;
+use crate::runtime::Context;
+use crate::simd::{Narrow, dispatch};
+use crate::tensor::Element;
+use std::ops::Range;
+
+/// Makes rows of the destination.
+pub(super) trait Producer<T: Element>: Sync {
+    /// Bytes of scratch that a band needs.
+    fn scratch(&self) -> usize;
+    /// Samples of a run at most, so that sinks know how much room it may need.
+    fn longest_run(&self) -> usize;
+    /// Makes these rows, run by run: `sink.place`, write, `sink.finish`.
+    ///
+    /// # Safety
+    /// No other band of the sink's output has these rows.
+    unsafe fn band<S: Narrow, K: Sink<T>>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        scratch: &mut [u8],
+        sink: &K,
+    );
+}
+
+/// Takes finished runs of samples. A run begins and ends with a whole pixel
+/// (when there are at most four channels).
+pub(super) trait Sink<T: Element>: Sync {
+    /// Bytes of scratch that a band needs for runs of at most this length.
+    fn scratch(&self, longest_run: usize) -> usize;
+    /// Where the run of `len` samples from `start` on of row `y` is to be written.
+    ///
+    /// # Safety
+    /// Nobody else works on this run.
+    unsafe fn place<'a>(
+        &'a self,
+        y: usize,
+        start: usize,
+        len: usize,
+        scratch: &'a mut [u8],
+    ) -> &'a mut [T];
+    /// Takes a run that has been written to `place`, or one that lies elsewhere.
+    ///
+    /// # Safety
+    /// Nobody else works on this run.
+    unsafe fn finish<S: Narrow>(&self, simd: S, y: usize, start: usize, run: &[T]);
+}
+
+/// A run goes straight to the output.
+impl<T: Element> Sink<T> for RowsMut<'_, T> {
+    fn scratch(&self, _longest_run: usize) -> usize {
+        0
+    }
+    #[inline(always)]
+    unsafe fn place<'a>(
+        &'a self,
+        y: usize,
+        start: usize,
+        len: usize,
+        _scratch: &'a mut [u8],
+    ) -> &'a mut [T] {
+        // SAFETY: the caller has this run to itself.
+        unsafe { &mut self.row(y)[start..start + len] }
+    }
+    #[inline(always)]
+    unsafe fn finish<S: Narrow>(&self, _simd: S, _y: usize, _start: usize, _run: &[T]) {}
+}
+
+/// Rows as they are.
+pub(super) struct Plain<'a, T>(pub(super) Rows<'a, T>);
+
+impl<T: Element> Producer<T> for Plain<'_, T> {
+    fn scratch(&self) -> usize {
+        0
+    }
+    fn longest_run(&self) -> usize {
+        0
+    }
+    #[inline(always)]
+    unsafe fn band<S: Narrow, K: Sink<T>>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        _scratch: &mut [u8],
+        sink: &K,
+    ) {
+        for y in rows {
+            // SAFETY: the caller's promise.
+            unsafe { sink.finish(simd, y, 0, self.0.row(y)) };
+        }
+    }
+}
+
+/// Which two source rows a band holds, interpolated along x.
+pub(super) struct Held([usize; 2]);
+
+impl Held {
+    pub(super) fn new() -> Held {
+        Held([usize::MAX; 2])
+    }
+
+    /// Where the two wanted rows are to be (one place when they are the same), and
+    /// which of them are not there yet and must be made now.
+    #[inline(always)]
+    pub(super) fn claim(&mut self, wanted: [usize; 2]) -> ([usize; 2], [bool; 2]) {
+        let same = wanted[0] == wanted[1];
+        let swap =
+            self.0[0] != wanted[0] && (self.0[1] == wanted[0] || (!same && self.0[0] == wanted[1]));
+        let first = usize::from(swap);
+        let halves = [first, if same { first } else { 1 - first }];
+        let missing = [
+            self.0[halves[0]] != wanted[0],
+            !same && self.0[halves[1]] != wanted[1],
+        ];
+        self.0[halves[0]] = wanted[0];
+        self.0[halves[1]] = wanted[1];
+        (halves, missing)
+    }
+}
+
+/// The rows of a band when `height` rows of `row` samples are to be made: enough
+/// work to be worth a task, enough tasks to share. It must not depend on the number of threads.
+pub(super) fn band_rows(height: usize, row: usize) -> usize {
+    const SAMPLES: usize = 16 * 1024;
+    const TASKS: usize = 64;
+    let tasks = (height.saturating_mul(row) / SAMPLES).clamp(1, TASKS);
+    height.div_ceil(tasks).max(1)
+}
+
+/// Copies all rows; the sizes are the same.
+pub(super) fn copy<T: Element>(ctx: &Context, src: Rows<'_, T>, dst: RowsMut<'_, T>) -> Result<()> {
+    let height = src.size.height;
+    let band = band_rows(height, src.size.row());
+    ctx.parallel_for(height.div_ceil(band), |task| {
+        for y in task * band..((task + 1) * band).min(height) {
+            // SAFETY: bands are disjoint.
+            unsafe { dst.row(y) }.copy_from_slice(src.row(y));
+        }
+    })
+}
+
+/// Makes all `height` rows of `row` samples, in tasks.
+pub(super) fn run<T: Element, P: Producer<T>, K: Sink<T>>(
+    ctx: &Context,
+    producer: &P,
+    sink: &K,
+    height: usize,
+    row: usize,
+) -> Result<()> {
+    let isa = ctx.isa();
+    let band = band_rows(height, row);
+    let bytes = producer.scratch() + sink.scratch(producer.longest_run());
+    ctx.parallel_for_scratch::<u8>(height.div_ceil(band), bytes, |task, scratch| {
+        let rows = task * band..((task + 1) * band).min(height);
+        // Only the portable arm of `dispatch!` has no unsafe block around it.
+        #[allow(unused_unsafe)]
+        // SAFETY: bands are disjoint.
+        dispatch!(isa, simd => unsafe { producer.band(simd, rows, scratch, sink) });
+    })
+}

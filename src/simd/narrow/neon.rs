@@ -1,0 +1,123 @@
+//! Narrow vectors of Advanced SIMD: one block.
+
+use super::Narrow;
+use crate::simd::Neon;
+use core::arch::aarch64::*;
+
+macro_rules! safe_ops {
+    ($($name:ident($($arg:ident: $ty:ty),*) -> $ret:ty = $body:expr;)*) => {$(
+        #[inline(always)]
+        #[allow(unused_unsafe)]
+        fn $name(self, $($arg: $ty),*) -> $ret {
+            // SAFETY: the token proves that the CPU has Advanced SIMD.
+            unsafe { $body }
+        }
+    )*};
+}
+
+macro_rules! memory_ops {
+    ($($name:ident($($arg:ident: $ty:ty),*) $(-> $ret:ty)? = $body:expr;)*) => {$(
+        #[inline(always)]
+        unsafe fn $name(self, $($arg: $ty),*) $(-> $ret)? {
+            // SAFETY: the token proves the feature, the caller the memory.
+            unsafe { $body }
+        }
+    )*};
+}
+
+/// Two floats from each of two offsets.
+///
+/// # Safety
+/// The CPU has Advanced SIMD, and the floats are readable.
+#[inline(always)]
+unsafe fn two_pairs(base: *const f32, offsets: *const u32) -> float32x4_t {
+    // SAFETY: the caller's promise.
+    unsafe {
+        vcombine_f32(
+            vld1_f32(base.add(*offsets as usize)),
+            vld1_f32(base.add(*offsets.add(1) as usize)),
+        )
+    }
+}
+
+impl Narrow for Neon {
+    type U8 = uint8x16_t;
+    type I16 = int16x8_t;
+
+    memory_ops! {
+        load_bytes_ptr(ptr: *const u8) -> uint8x16_t = vld1q_u8(ptr);
+        store_bytes_ptr(ptr: *mut u8, v: uint8x16_t) = vst1q_u8(ptr, v);
+        store_bytes_partial_ptr(ptr: *mut u8, count: usize, v: uint8x16_t) = {
+            let mut bytes = [0u8; 16];
+            vst1q_u8(bytes.as_mut_ptr(), v);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), ptr, count.min(16));
+        };
+        load_words_ptr(ptr: *const i16) -> int16x8_t = vld1q_s16(ptr);
+        store_words_ptr(ptr: *mut i16, v: int16x8_t) = vst1q_s16(ptr, v);
+        load_float_blocks_ptr(base: *const f32, offsets: *const u32) -> float32x4_t =
+            vld1q_f32(base.add(*offsets as usize));
+        load_float_pairs_ptr(base: *const f32, offsets: *const u32) -> (float32x4_t, float32x4_t) = {
+            let (low, high) = (two_pairs(base, offsets), two_pairs(base, offsets.add(2)));
+            (vuzp1q_f32(low, high), vuzp2q_f32(low, high))
+        };
+        load_float_quads_ptr(base: *const f32, offsets: *const u32) -> (float32x4_t, float32x4_t) = {
+            let a = vld1q_f32(base.add(*offsets as usize));
+            let b = vld1q_f32(base.add(*offsets.add(1) as usize));
+            (
+                vcombine_f32(vget_low_f32(a), vget_low_f32(b)),
+                vcombine_f32(vget_high_f32(a), vget_high_f32(b)),
+            )
+        };
+        store_float_blocks_ptr(ptr: *mut f32, _step: usize, v: float32x4_t) = vst1q_f32(ptr, v);
+    }
+
+    #[inline(always)]
+    unsafe fn load_blocks_ptr<const PARTS: usize>(
+        self,
+        base: *const u8,
+        offsets: *const u32,
+    ) -> uint8x16_t {
+        // SAFETY: the token proves the feature, the caller the memory.
+        unsafe {
+            let run = |part: usize| base.add(*offsets.add(part) as usize);
+            match PARTS {
+                1 => vld1q_u8(run(0)),
+                2 => vcombine_u8(vld1_u8(run(0)), vld1_u8(run(1))),
+                _ => {
+                    let words: [u32; 4] =
+                        std::array::from_fn(|i| run(i).cast::<u32>().read_unaligned());
+                    vreinterpretq_u8_u32(vld1q_u32(words.as_ptr()))
+                }
+            }
+        }
+    }
+
+    safe_ops! {
+        // An index beyond the table gives zero.
+        shuffle_bytes(a: uint8x16_t, index: uint8x16_t) -> uint8x16_t = vqtbl1q_u8(a, index);
+        pack_i32(a: int32x4_t, b: int32x4_t) -> int16x8_t = vcombine_s16(vqmovn_s32(a), vqmovn_s32(b));
+        pack_i16(a: int16x8_t, b: int16x8_t) -> uint8x16_t = vcombine_u8(vqmovun_s16(a), vqmovun_s16(b));
+        splat_i16(value: i16) -> int16x8_t = vdupq_n_s16(value);
+        add_i16(a: int16x8_t, b: int16x8_t) -> int16x8_t = vaddq_s16(a, b);
+        and_i16(a: int16x8_t, b: int16x8_t) -> int16x8_t = vandq_s16(a, b);
+        mul_high_i16(a: int16x8_t, b: int16x8_t) -> int16x8_t = {
+            let low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
+            let high = vmull_high_s16(a, b);
+            vuzp2q_s16(vreinterpretq_s16_s32(low), vreinterpretq_s16_s32(high))
+        };
+        dot_pairs_i16(a: int16x8_t, b: int16x8_t) -> int32x4_t = {
+            let low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
+            vpaddq_s32(low, vmull_high_s16(a, b))
+        };
+        sum_pairs_u8(a: uint8x16_t) -> int16x8_t = vreinterpretq_s16_u16(vpaddlq_u8(a));
+        bytes_as_i16(a: uint8x16_t) -> int16x8_t = vreinterpretq_s16_u8(a);
+        bytes_as_i32(a: uint8x16_t) -> int32x4_t = vreinterpretq_s32_u8(a);
+    }
+
+    #[inline(always)]
+    fn shr_i16<const BITS: i32>(self, a: int16x8_t) -> int16x8_t {
+        // SAFETY: the token proves that the CPU has Advanced SIMD; the count is in a
+        // register because a trait's constant cannot bound itself to 1..=16.
+        unsafe { vshlq_s16(a, vdupq_n_s16(-BITS as i16)) }
+    }
+}
