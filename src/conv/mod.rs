@@ -1,1 +1,25 @@
-//! Convolution.
+//! Convolution: `activation(x * w + bias + residual)` for NCHW and NHWC images,
+//! with stride, dilation, asymmetric zero padding and groups.
+//!
+//! Every kernel sums register tiles whose operands are read where they lie, or
+//! from a padded copy of the few rows that a task sees; the unfolded image
+//! (im2col) never exists as a whole. Which copy, which tile and which
+//! split is chosen by shape:
+//!
+//! - [`nchw`]: output channels in rows, pixels in lanes;
+//! - [`nhwc`]: pixels in rows, output channels in lanes;
+//! - [`depthwise`]: each channel by itself, in both layouts.
+//!
+//! [`conv2d`] does one call, a [`Conv2d`] keeps the packed weight for many.
+
+mod depthwise;
+mod gather;
+mod nchw;
+mod nhwc;
+mod params;
+mod plan;
+mod tile;
+mod weights;
+
+pub use params::{Algorithm, Conv2dParams, Layout};
+pub use plan::{Conv2d, conv2d};

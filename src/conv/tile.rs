@@ -1,0 +1,424 @@
+//! The register tile: a few output channels times a few vectors of pixels
+//! (NCHW), or a few pixels times a few vectors of channels (NHWC), summed over all
+//! terms while in registers, finished and stored.
+//!
+//! Each step of the sum loads as many vectors as the tile is wide, broadcasts as
+//! many values as it is high, and multiplies all pairs: 12 multiply-adds for 7
+//! loads on AVX2. What a convolution needs beyond a matrix product is in the
+//! addresses: a vector of pixels is found through a table of offsets, one entry for
+//! each term (channel, kernel row, kernel column), which is the same for all
+//! pixels; so the receptive fields are read where they lie and are
+//! never copied side by side.
+//!
+//! The order of terms is that of the weight, and each sum is one chain of
+//! multiply-adds: how the image is cut changes no bit of the result.
+
+use super::params::Image;
+use crate::simd::{Activation, Simd, Tier, leaky_relu, relu, relu6};
+
+/// The most rows of a tile of any tier.
+pub(super) const MAX_ROWS: usize = 8;
+/// The most vectors in a row of a tile of any tier.
+pub(super) const MAX_VECTORS: usize = 3;
+/// The most floats in a tile of any tier.
+pub(super) const TILE_FLOATS: usize = MAX_ROWS * MAX_VECTORS * 16;
+/// The output channels of a tile are its rows.
+pub(super) const IN_ROWS: u8 = 0;
+/// The output channels of a tile are its lanes.
+pub(super) const IN_LANES: u8 = 1;
+/// A tile has one output channel.
+pub(super) const SINGLE: u8 = 2;
+
+/// Output channels in an NCHW tile: with three vectors each they fill the
+/// registers (16 on AVX2 and SSE2, 32 on AVX-512 and NEON).
+pub(super) const fn channel_rows(tier: Tier) -> usize {
+    match tier {
+        Tier::Portable | Tier::Avx2 => 4,
+        Tier::Neon | Tier::Avx512 => 8,
+    }
+}
+
+/// Pixels in an NHWC tile that is `vectors` channels vectors wide.
+pub(super) const fn pixel_rows(tier: Tier, vectors: usize) -> usize {
+    match (tier, vectors) {
+        (Tier::Portable | Tier::Avx2, 1) => 8,
+        (Tier::Portable | Tier::Avx2, 2) => 6,
+        (Tier::Portable | Tier::Avx2, _) => 4,
+        (Tier::Neon | Tier::Avx512, _) => 8,
+    }
+}
+
+/// What happens to a sum on its way to memory.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    None,
+    Relu,
+    Relu6,
+    /// Leaky ReLU and PReLU: a factor per output channel.
+    Slope,
+    /// Anything that is more than an instruction or two: through a buffer, so
+    /// that its code exists once and not in every tile.
+    Other,
+}
+
+/// Where sums go: output, residual, activation.
+#[derive(Clone, Copy)]
+pub(super) struct Finish<'a> {
+    out: Image,
+    residual: Option<Image>,
+    activation: Activation,
+    /// A value per output channel, or none.
+    slopes: &'a [f32],
+    kind: Kind,
+}
+
+impl<'a> Finish<'a> {
+    /// `slopes` has a factor per output channel or is empty.
+    pub(super) fn new(
+        out: Image,
+        residual: Option<Image>,
+        activation: Activation,
+        slopes: &'a [f32],
+    ) -> Finish<'a> {
+        let kind = match activation {
+            _ if !slopes.is_empty() => Kind::Slope,
+            Activation::None => Kind::None,
+            Activation::Relu => Kind::Relu,
+            Activation::Relu6 => Kind::Relu6,
+            _ => Kind::Other,
+        };
+        Finish {
+            out,
+            residual,
+            activation,
+            slopes,
+            kind,
+        }
+    }
+
+    /// The offsets of an output element and of its residual.
+    #[inline(always)]
+    pub(super) fn place(&self, n: usize, c: usize, y: usize, x: usize) -> Place {
+        Place {
+            out: self.out.offset(n, c, y, x),
+            residual: self.residual.map_or(0, |r| r.offset(n, c, y, x)),
+        }
+    }
+
+    /// The way from one output channel to the next.
+    #[inline(always)]
+    pub(super) fn channel_step(&self) -> Place {
+        Place {
+            out: self.out.c,
+            residual: self.residual.map_or(0, |r| r.c),
+        }
+    }
+
+    pub(super) fn has_residual(&self) -> bool {
+        self.residual.is_some()
+    }
+
+    /// The rows of an image, of `columns` columns, follow one another without a gap.
+    pub(super) fn rows_together(&self, columns: usize) -> bool {
+        let columns = columns as isize;
+        self.columns_together()
+            && self.out.y == columns
+            && self.residual.is_none_or(|r| r.y == columns)
+    }
+
+    /// Neighbouring columns are neighbours in memory.
+    pub(super) fn columns_together(&self) -> bool {
+        self.out.x == 1 && self.residual.is_none_or(|r| r.x == 1)
+    }
+
+    /// Neighbouring channels are neighbours in memory.
+    pub(super) fn channels_together(&self) -> bool {
+        self.out.c == 1 && self.residual.is_none_or(|r| r.c == 1)
+    }
+
+    /// The sums need no more than a few instructions, applied in registers.
+    pub(super) fn is_simple(&self) -> bool {
+        !matches!(self.kind, Kind::Other)
+    }
+}
+
+/// Offsets of an element of the output and of the residual.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    pub out: isize,
+    pub residual: isize,
+}
+
+impl Place {
+    /// The way from `start` to this place.
+    #[inline(always)]
+    pub(super) fn from(self, start: Place) -> Place {
+        Place {
+            out: self.out - start.out,
+            residual: self.residual - start.residual,
+        }
+    }
+
+    /// This place moved `count` steps.
+    #[inline(always)]
+    pub(super) fn moved(self, step: Place, count: usize) -> Place {
+        Place {
+            out: self.out + step.out * count as isize,
+            residual: self.residual + step.residual * count as isize,
+        }
+    }
+}
+
+/// NCHW: sums of `MR` channels times `NV` vectors of pixels, on top of the bias.
+///
+/// # Safety
+/// `weights` has `MR` values for each offset and `bias` has `MR`; at each
+/// of `pixels` plus each offset a vector can be loaded.
+#[inline(always)]
+pub(super) unsafe fn sum_channels<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    weights: *const f32,
+    bias: *const f32,
+    offsets: &[u32],
+    pixels: [*const f32; NV],
+) -> [[S::F32; NV]; MR] {
+    let mut sums = [[simd.zero(); NV]; MR];
+    for (m, row) in sums.iter_mut().enumerate() {
+        // SAFETY: `bias` has MR values.
+        *row = [simd.splat(unsafe { *bias.add(m) }); NV];
+    }
+    let mut weights = weights;
+    for &offset in offsets {
+        let mut vectors = [simd.zero(); NV];
+        for (vector, pixel) in vectors.iter_mut().zip(pixels) {
+            // SAFETY: the caller's promise.
+            *vector = unsafe { simd.load_ptr(pixel.add(offset as usize)) };
+        }
+        for (m, row) in sums.iter_mut().enumerate() {
+            // SAFETY: MR weights for each offset.
+            let weight = simd.splat(unsafe { *weights.add(m) });
+            for (sum, vector) in row.iter_mut().zip(vectors) {
+                *sum = simd.fma(weight, vector, *sum);
+            }
+        }
+        // SAFETY: at most one past the end.
+        weights = unsafe { weights.add(MR) };
+    }
+    sums
+}
+
+/// NHWC: sums of `MR` pixels times `NV` vectors of channels, on top of the bias.
+/// A pixel reads `len` values from each of `offsets` on.
+///
+/// # Safety
+/// `weights` has `NV` vectors for each value, `bias` has `NV` vectors; each of `pixels` can
+/// read those values.
+#[inline(always)]
+pub(super) unsafe fn sum_pixels<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    weights: *const f32,
+    bias: *const f32,
+    offsets: &[i64],
+    len: usize,
+    pixels: [*const f32; MR],
+) -> [[S::F32; NV]; MR] {
+    let mut first = [simd.zero(); NV];
+    for (v, vector) in first.iter_mut().enumerate() {
+        // SAFETY: `bias` has NV vectors.
+        *vector = unsafe { simd.load_ptr(bias.add(v * S::LANES)) };
+    }
+    let mut sums = [first; MR];
+    let mut weights = weights;
+    for &offset in offsets {
+        let mut run = pixels;
+        for pixel in &mut run {
+            *pixel = pixel.wrapping_offset(offset as isize);
+        }
+        for i in 0..len {
+            let mut vectors = [simd.zero(); NV];
+            for (v, vector) in vectors.iter_mut().enumerate() {
+                // SAFETY: NV vectors for each value.
+                *vector = unsafe { simd.load_ptr(weights.add(v * S::LANES)) };
+            }
+            for (row, pixel) in sums.iter_mut().zip(run) {
+                // SAFETY: inside of the run.
+                let value = simd.splat(unsafe { *pixel.add(i) });
+                for (sum, vector) in row.iter_mut().zip(vectors) {
+                    *sum = simd.fma(value, vector, *sum);
+                }
+            }
+            // SAFETY: at most one past the end.
+            weights = unsafe { weights.add(NV * S::LANES) };
+        }
+    }
+    sums
+}
+
+/// Finishes sums in registers and stores them: row `m`, vector `v` goes to
+/// `rows[m] + columns[v]`, of which the first `counts[v]` lanes exist.
+/// `channel` is the first of the tile's output channels, which are where `CHANNELS` says.
+///
+/// # Safety
+/// Those elements are inside of output and residual, each written by this
+/// tile only; lanes are contiguous in both; `finish.is_simple()`.
+#[inline(always)]
+pub(super) unsafe fn store<S: Simd, const MR: usize, const NV: usize, const CHANNELS: u8>(
+    simd: S,
+    sums: [[S::F32; NV]; MR],
+    finish: &Finish<'_>,
+    channel: usize,
+    rows: [Place; MR],
+    columns: [Place; NV],
+    counts: [usize; NV],
+) {
+    for m in 0..MR {
+        for v in 0..NV {
+            let mut x = sums[m][v];
+            let count = counts[v];
+            if let Some(residual) = finish.residual {
+                let offset = rows[m].residual + columns[v].residual;
+                // SAFETY: the caller's promise; a count of zero reads nothing.
+                let r =
+                    unsafe { simd.load_partial_ptr(residual.ptr.wrapping_offset(offset), count) };
+                x = simd.add(x, r);
+            }
+            x = match finish.kind {
+                Kind::None | Kind::Other => x,
+                Kind::Relu => relu(simd, x),
+                Kind::Relu6 => relu6(simd, x),
+                Kind::Slope => {
+                    let slope = slope::<S, CHANNELS>(simd, finish, channel, m, v);
+                    leaky_relu(simd, x, slope)
+                }
+            };
+            let to = finish.out.ptr.wrapping_offset(rows[m].out + columns[v].out);
+            // SAFETY: the caller's promise.
+            unsafe {
+                if count >= S::LANES {
+                    simd.store_ptr(to, x);
+                } else {
+                    simd.store_partial_ptr(to, count, x);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn slope<S: Simd, const CHANNELS: u8>(
+    simd: S,
+    finish: &Finish<'_>,
+    channel: usize,
+    m: usize,
+    v: usize,
+) -> S::F32 {
+    if CHANNELS != IN_LANES {
+        let row = if CHANNELS == IN_ROWS { m } else { 0 };
+        simd.splat(finish.slopes[channel + row])
+    } else {
+        let from = (channel + v * S::LANES).min(finish.slopes.len());
+        simd.load_partial(&finish.slopes[from..])
+    }
+}
+
+/// Puts sums into a buffer of rows of `NV` vectors, for [`store_any`].
+#[inline(always)]
+pub(super) fn keep<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    sums: [[S::F32; NV]; MR],
+    buffer: &mut [f32; TILE_FLOATS],
+) {
+    for (m, row) in sums.into_iter().enumerate() {
+        for (v, sum) in row.into_iter().enumerate() {
+            simd.store(&mut buffer[(m * NV + v) * S::LANES..], sum);
+        }
+    }
+}
+
+/// Where the lanes of a vector go, if not simply one after the other.
+#[derive(Clone, Copy)]
+pub(super) struct Lanes {
+    pub places: [Place; 16],
+    /// Lanes that exist.
+    pub count: usize,
+}
+
+impl Lanes {
+    pub(super) const NONE: Lanes = Lanes {
+        places: [Place {
+            out: 0,
+            residual: 0,
+        }; 16],
+        count: 0,
+    };
+
+    /// They are contiguous in memory after all.
+    #[inline(always)]
+    pub(super) fn together(&self, has_residual: bool) -> bool {
+        self.places[..self.count].windows(2).all(|pair| {
+            pair[1].out == pair[0].out + 1
+                && (!has_residual || pair[1].residual == pair[0].residual + 1)
+        })
+    }
+}
+
+/// Finishes the sums that [`keep`] has put into `buffer`, rows of as many
+/// vectors as `columns`: any activation, lanes anywhere in memory.
+///
+/// # Safety
+/// Every row plus every lane is inside of output and residual, each
+/// written by this tile only.
+#[inline(always)]
+pub(super) unsafe fn store_any<S: Simd, const CHANNELS: u8>(
+    simd: S,
+    buffer: &[f32; TILE_FLOATS],
+    finish: &Finish<'_>,
+    channel: usize,
+    rows: &[Place],
+    columns: &[Lanes],
+) {
+    for (v, lanes) in columns.iter().enumerate() {
+        let count = lanes.count;
+        let together = lanes.together(finish.residual.is_some());
+        for (m, row) in rows.iter().enumerate() {
+            let mut x = simd.load(&buffer[(m * columns.len() + v) * S::LANES..]);
+            let first = lanes.places[0];
+            if let Some(residual) = finish.residual {
+                let base = residual.ptr.wrapping_offset(row.residual);
+                // SAFETY: the caller's promise, for the `count` lanes that exist.
+                let r = unsafe {
+                    if together {
+                        simd.load_partial_ptr(base.wrapping_offset(first.residual), count)
+                    } else {
+                        let mut values = [0f32; 16];
+                        for (i, value) in values.iter_mut().enumerate().take(count) {
+                            *value = *base.wrapping_offset(lanes.places[i].residual);
+                        }
+                        simd.load(&values)
+                    }
+                };
+                x = simd.add(x, r);
+            }
+            x = match finish.kind {
+                Kind::Slope => {
+                    let slope = slope::<S, CHANNELS>(simd, finish, channel, m, v);
+                    leaky_relu(simd, x, slope)
+                }
+                _ => finish.activation.apply(simd, x),
+            };
+            let base = finish.out.ptr.wrapping_offset(row.out);
+            // SAFETY: as above.
+            unsafe {
+                if together {
+                    simd.store_partial_ptr(base.wrapping_offset(first.out), count, x);
+                } else {
+                    let mut values = [0f32; 16];
+                    simd.store(&mut values, x);
+                    for (i, value) in values.iter().enumerate().take(count) {
+                        *base.wrapping_offset(lanes.places[i].out) = *value;
+                    }
+                }
+            }
+        }
+    }
+}
