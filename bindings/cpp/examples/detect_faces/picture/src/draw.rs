@@ -5,7 +5,10 @@ use std::error::Error;
 
 use ab_glyph::{Font, FontRef, GlyphId, PxScale, ScaleFont, point};
 use image::{Rgb, RgbImage};
-use tiny_skia::{Color, FillRule, LineJoin, Paint, Path, PathBuilder, Pixmap, PixmapPaint, Rect, Stroke, Transform};
+use tiny_skia::{
+    Color, FillRule, LineJoin, Paint, Path, PathBuilder, Pixmap, PixmapPaint, Rect, Stroke,
+    Transform,
+};
 
 use crate::PictureFace;
 
@@ -53,16 +56,40 @@ fn weight(face: &PictureFace) -> f32 {
 
 fn rounded(left: f32, top: f32, right: f32, bottom: f32, radius: f32) -> Option<Path> {
     // The cubic that comes closest to a quarter of a circle has its handles at this fraction.
-    let radius = radius.min((right - left) / 2.0).min((bottom - top) / 2.0).max(0.0);
+    let radius = radius
+        .min((right - left) / 2.0)
+        .min((bottom - top) / 2.0)
+        .max(0.0);
     let handle = radius * (1.0 - 0.552_284_8);
     let mut path = PathBuilder::new();
     path.move_to(left + radius, top);
     path.line_to(right - radius, top);
-    path.cubic_to(right - handle, top, right, top + handle, right, top + radius);
+    path.cubic_to(
+        right - handle,
+        top,
+        right,
+        top + handle,
+        right,
+        top + radius,
+    );
     path.line_to(right, bottom - radius);
-    path.cubic_to(right, bottom - handle, right - handle, bottom, right - radius, bottom);
+    path.cubic_to(
+        right,
+        bottom - handle,
+        right - handle,
+        bottom,
+        right - radius,
+        bottom,
+    );
     path.line_to(left + radius, bottom);
-    path.cubic_to(left + handle, bottom, left, bottom - handle, left, bottom - radius);
+    path.cubic_to(
+        left + handle,
+        bottom,
+        left,
+        bottom - handle,
+        left,
+        bottom - radius,
+    );
     path.line_to(left, top + radius);
     path.cubic_to(left, top + handle, left + handle, top, left + radius, top);
     path.close();
@@ -71,9 +98,15 @@ fn rounded(left: f32, top: f32, right: f32, bottom: f32, radius: f32) -> Option<
 
 fn draw_frame(layer: &mut Pixmap, face: &PictureFace) {
     let line = weight(face);
-    let Some(path) = rounded(face.left, face.top, face.right, face.bottom, 4.0 * line) else { return };
+    let Some(path) = rounded(face.left, face.top, face.right, face.bottom, 4.0 * line) else {
+        return;
+    };
     for (paint, width) in [(solid(DARK, 150), line * 1.9), (solid(FRAME, 255), line)] {
-        let stroke = Stroke { width, line_join: LineJoin::Round, ..Stroke::default() };
+        let stroke = Stroke {
+            width,
+            line_join: LineJoin::Round,
+            ..Stroke::default()
+        };
         layer.stroke_path(&path, &paint, &stroke, Transform::identity(), None);
     }
 }
@@ -81,7 +114,10 @@ fn draw_frame(layer: &mut Pixmap, face: &PictureFace) {
 fn draw_landmarks(layer: &mut Pixmap, face: &PictureFace) {
     let radius = weight(face) * 1.15;
     for ((&x, &y), colour) in face.landmark_x.iter().zip(&face.landmark_y).zip(LANDMARKS) {
-        for (paint, size) in [(solid(DARK, 190), radius + weight(face) * 0.5), (solid(colour, 255), radius)] {
+        for (paint, size) in [
+            (solid(DARK, 190), radius + weight(face) * 0.5),
+            (solid(colour, 255), radius),
+        ] {
             if let Some(dot) = PathBuilder::from_circle(x, y, size) {
                 layer.fill_path(&dot, &paint, FillRule::Winding, Transform::identity(), None);
             }
@@ -94,12 +130,19 @@ fn score_text(score: f32) -> String {
     format!("{:.4}", (f64::from(score) * 1e4).floor() / 1e4)
 }
 
-fn draw_label(layer: &mut Pixmap, face: &PictureFace, font: &FontRef) -> Result<(), Box<dyn Error>> {
+fn draw_label(
+    layer: &mut Pixmap,
+    face: &PictureFace,
+    font: &FontRef,
+) -> Result<(), Box<dyn Error>> {
     let line = weight(face);
     let size = ((face.right - face.left) / 6.0).clamp(10.0, 28.0);
     let text = score_text(face.score);
     let scaled = font.as_scaled(PxScale::from(size));
-    let text_width: f32 = text.chars().map(|c| scaled.h_advance(scaled.glyph_id(c))).sum();
+    let text_width: f32 = text
+        .chars()
+        .map(|c| scaled.h_advance(scaled.glyph_id(c)))
+        .sum();
     let (pad_x, pad_y) = (size * 0.4, size * 0.18);
     let (plate_width, plate_height) = (text_width + 2.0 * pad_x, scaled.height() + 2.0 * pad_y);
 
@@ -107,11 +150,28 @@ fn draw_label(layer: &mut Pixmap, face: &PictureFace, font: &FontRef) -> Result<
     let (width, height) = (layer.width() as f32, layer.height() as f32);
     let gap = line * 1.2;
     let above = face.top - gap - plate_height;
-    let top = if above >= 0.0 { above } else { (face.bottom + gap).min(height - plate_height).max(0.0) };
+    let top = if above >= 0.0 {
+        above
+    } else {
+        (face.bottom + gap).min(height - plate_height).max(0.0)
+    };
     let left = (face.left - line * 0.5).min(width - plate_width).max(0.0);
-    let plate = Rect::from_xywh(left, top, plate_width, plate_height).ok_or("a face has no finite box")?;
-    if let Some(path) = rounded(plate.left(), plate.top(), plate.right(), plate.bottom(), size * 0.25) {
-        layer.fill_path(&path, &solid(FRAME, 235), FillRule::Winding, Transform::identity(), None);
+    let plate =
+        Rect::from_xywh(left, top, plate_width, plate_height).ok_or("a face has no finite box")?;
+    if let Some(path) = rounded(
+        plate.left(),
+        plate.top(),
+        plate.right(),
+        plate.bottom(),
+        size * 0.25,
+    ) {
+        layer.fill_path(
+            &path,
+            &solid(FRAME, 235),
+            FillRule::Winding,
+            Transform::identity(),
+            None,
+        );
     }
 
     let mut cursor = left + pad_x;
@@ -129,7 +189,10 @@ fn draw_label(layer: &mut Pixmap, face: &PictureFace, font: &FontRef) -> Result<
 
 fn draw_glyph(layer: &mut Pixmap, outline: &ab_glyph::OutlinedGlyph) {
     let bounds = outline.px_bounds();
-    let Some(mut stamp) = Pixmap::new(bounds.width().ceil() as u32, bounds.height().ceil() as u32) else { return };
+    let Some(mut stamp) = Pixmap::new(bounds.width().ceil() as u32, bounds.height().ceil() as u32)
+    else {
+        return;
+    };
     let columns = stamp.width();
     let pixels = stamp.pixels_mut();
     outline.draw(|x, y, coverage| {
@@ -151,7 +214,10 @@ fn draw_glyph(layer: &mut Pixmap, outline: &ab_glyph::OutlinedGlyph) {
 fn blend(picture: &mut RgbImage, layer: &Pixmap) {
     for (Rgb(under), over) in picture.pixels_mut().zip(layer.pixels()) {
         let rest = 255 - u32::from(over.alpha());
-        for (value, top) in under.iter_mut().zip([over.red(), over.green(), over.blue()]) {
+        for (value, top) in under
+            .iter_mut()
+            .zip([over.red(), over.green(), over.blue()])
+        {
             *value = (u32::from(top) + (u32::from(*value) * rest + 127) / 255).min(255) as u8;
         }
     }

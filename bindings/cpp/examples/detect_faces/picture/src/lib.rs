@@ -30,7 +30,9 @@ pub struct PictureFace {
 }
 
 fn load(path: &Path) -> Result<RgbImage, Box<dyn Error>> {
-    let mut decoder = ImageReader::open(path)?.with_guessed_format()?.into_decoder()?;
+    let mut decoder = ImageReader::open(path)?
+        .with_guessed_format()?
+        .into_decoder()?;
     let orientation = decoder.orientation()?;
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);
@@ -52,7 +54,11 @@ fn save(path: &Path, picture: &RgbImage) -> Result<(), Box<dyn Error>> {
 ///
 /// # Safety
 /// `message` must be writable for `size` bytes, or null.
-unsafe fn report(message: *mut c_char, size: usize, work: impl FnOnce() -> Result<(), Box<dyn Error>>) -> i32 {
+unsafe fn report(
+    message: *mut c_char,
+    size: usize,
+    work: impl FnOnce() -> Result<(), Box<dyn Error>>,
+) -> i32 {
     let Err(error) = work() else { return 0 };
     if !message.is_null() && size > 0 {
         let text = error.to_string();
@@ -131,8 +137,12 @@ pub unsafe extern "C" fn picture_save(
             // SAFETY: the contract of this function.
             _ => unsafe { std::slice::from_raw_parts(faces, face_count) },
         };
-        let mut picture = RgbImage::from_raw(u32::try_from(width)?, u32::try_from(height)?, bytes.to_vec())
-            .ok_or("the picture is too large")?;
+        let mut picture = RgbImage::from_raw(
+            u32::try_from(width)?,
+            u32::try_from(height)?,
+            bytes.to_vec(),
+        )
+        .ok_or("the picture is too large")?;
         draw::mark(&mut picture, faces)?;
         // SAFETY: the contract of this function.
         save(unsafe { path_from(path) }, &picture)
