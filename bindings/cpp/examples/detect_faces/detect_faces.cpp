@@ -138,8 +138,26 @@ void print_text(const Report& report) {
     if (!report.options.output.empty()) std::printf("wrote %s\n", report.options.output.c_str());
 }
 
+// A mistake in the command line that only the library can see; exit status 2 or, for an
+// instruction set that this CPU lacks, 3.
+struct UsageError : std::runtime_error {
+    UsageError(int status_, const std::string& what) : std::runtime_error(what), status(status_) {}
+    int status;
+};
+
+// The OMMA_ISA_ constant of a name; an empty name is the default.
+int32_t isa_named(const std::string& name) {
+    if (name.empty()) return OMMA_ISA_DEFAULT;
+    for (int32_t isa : {OMMA_ISA_PORTABLE, OMMA_ISA_NEON, OMMA_ISA_AVX2, OMMA_ISA_AVX512}) {
+        if (name != omma_isa_name(isa)) continue;
+        if (omma_isa_available(isa) == 0) throw UsageError(3, "this CPU does not have --isa " + name);
+        return isa;
+    }
+    throw UsageError(2, "--isa takes portable, neon, avx2 or avx512, not '" + name + "'");
+}
+
 void run(const Options& options) {
-    omma::Context context(options.threads, options.isa);
+    omma::Context context(options.threads, isa_named(options.isa));
     const LoadedPicture picture(options.image);
     Mtcnn mtcnn(context, Weights(options.weights));
 
@@ -149,7 +167,7 @@ void run(const Options& options) {
 
     if (!options.output.empty()) picture.save_marked(options.output, faces);
     const Profile profile = median(runs);
-    const Report report{options, picture.view(), faces, profile, context.isa(), context.threads()};
+    const Report report{options, picture.view(), faces, profile, omma_isa_name(context.isa()), context.num_threads()};
     options.json ? print_json(report) : print_text(report);
 }
 
@@ -160,6 +178,9 @@ int main(int argc, char** argv) {
     try {
         run(options);
         return 0;
+    } catch (const UsageError& error) {
+        std::fprintf(stderr, "detect_faces: %s\n", error.what());
+        return error.status;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "detect_faces: %s\n", error.what());
         return 1;

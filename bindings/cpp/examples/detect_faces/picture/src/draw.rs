@@ -222,3 +222,60 @@ fn blend(picture: &mut RgbImage, layer: &Pixmap) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn face(left: f32, top: f32, right: f32, bottom: f32) -> PictureFace {
+        let (x, y) = ((left + right) / 2.0, (top + bottom) / 2.0);
+        PictureFace {
+            left,
+            top,
+            right,
+            bottom,
+            landmark_x: [x; 5],
+            landmark_y: [y; 5],
+            score: 0.99999,
+        }
+    }
+
+    fn changed(faces: &[PictureFace]) -> usize {
+        let plain = RgbImage::from_pixel(90, 70, Rgb([120, 100, 80]));
+        let mut picture = plain.clone();
+        mark(&mut picture, faces).unwrap();
+        plain
+            .pixels()
+            .zip(picture.pixels())
+            .filter(|(a, b)| a != b)
+            .count()
+    }
+
+    #[test]
+    fn marks_where_the_face_is() {
+        assert_eq!(changed(&[]), 0);
+        assert!(changed(&[face(20.0, 20.0, 60.0, 60.0)]) > 200);
+    }
+
+    #[test]
+    fn faces_over_the_edge_are_drawn_as_far_as_they_show() {
+        for (left, top) in [(-15.0, -15.0), (70.0, -15.0), (-15.0, 50.0), (70.0, 50.0)] {
+            assert!(changed(&[face(left, top, left + 40.0, top + 40.0)]) > 20);
+        }
+        // Larger than the picture: the label still stays inside.
+        assert!(changed(&[face(-500.0, -500.0, 900.0, 900.0)]) > 20);
+    }
+
+    #[test]
+    fn a_box_without_size_or_number_harms_nothing() {
+        changed(&[face(30.0, 30.0, 30.0, 30.0)]);
+        let mut picture = RgbImage::new(20, 20);
+        let _ = mark(&mut picture, &[face(f32::NAN, 0.0, 10.0, 10.0)]);
+    }
+
+    #[test]
+    fn a_score_is_cut_not_rounded() {
+        assert_eq!(score_text(0.999_995), "0.9999");
+        assert_eq!(score_text(1.0), "1.0000");
+    }
+}
