@@ -1,0 +1,40 @@
+// One of the three networks: convolutions with PReLU, most followed by max pooling, then a dense
+// layer (not in P-Net) and the stacked output layers.
+#pragma once
+
+#include <omma.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "weights.hpp"
+
+class Network {
+public:
+    // `pools` has the pooling window after each convolution, 0 for none. Pooling windows may hang
+    // over the right and lower edge (ceil_mode).
+    Network(omma::Context& context, const Weights& weights, const std::string& name, std::vector<int> pools);
+
+    // Run on a batch of pictures (n, 3, h, w). The result (n, outputs, h', w') or, with a dense
+    // layer, (n, outputs) belongs to the network and lasts until the next run.
+    omma::Tensor<const float> run(omma::Context& context, omma::Tensor<const float> input);
+
+private:
+    struct Layer {
+        omma::Conv2d plan;
+        int64_t outputs, kernel;
+        int pool;
+    };
+
+    // A tensor on one of two buffers that take turns as input and output of the layers.
+    omma::Tensor<float> next(std::vector<int64_t> shape);
+
+    std::vector<Layer> layers_;
+    std::optional<omma::Linear> dense_, dense_head_;
+    std::optional<omma::Conv2d> conv_head_;
+    int64_t dense_outputs_ = 0, head_outputs_ = 0;
+    std::vector<float> buffers_[2];
+    int turn_ = 0;
+};
