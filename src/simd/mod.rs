@@ -58,8 +58,9 @@ pub use neon::Neon;
 /// - `fma` rounds once, except on the portable tier, which rounds twice.
 /// - A partial load fills the lanes it does not read with zero; partial loads
 ///   and stores touch no byte beyond the count.
-/// - Reductions combine lanes in a fixed tree, so a result does not depend on
-///   anything but its input and the tier.
+/// - Reductions combine lanes in a fixed tree (the upper half onto the lower one,
+///   until one lane is left), so a result does not depend on anything but its
+///   input and the tier.
 pub trait Simd: Copy + Send + Sync + 'static {
     /// The tier that this token proves.
     const TIER: Tier;
@@ -87,12 +88,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Loads the first `count` floats (all lanes when `count >= LANES`), zero elsewhere.
     ///
     /// # Safety
-    /// `ptr` is valid for reading `min(count, LANES)` floats.
+    /// `ptr` is valid for reading `min(count, LANES)` floats; no alignment is needed.
     unsafe fn load_partial_ptr(self, ptr: *const f32, count: usize) -> Self::F32;
     /// Stores the first `count` lanes (all when `count >= LANES`).
     ///
     /// # Safety
-    /// `ptr` is valid for writing `min(count, LANES)` floats.
+    /// `ptr` is valid for writing `min(count, LANES)` floats; no alignment is needed.
     unsafe fn store_partial_ptr(self, ptr: *mut f32, count: usize, v: Self::F32);
     /// Loads `LANES` integers.
     ///
@@ -107,12 +108,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Loads the first `count` integers (all lanes when `count >= LANES`), zero elsewhere.
     ///
     /// # Safety
-    /// `ptr` is valid for reading `min(count, LANES)` integers.
+    /// `ptr` is valid for reading `min(count, LANES)` integers; no alignment is needed.
     unsafe fn load_i32_partial_ptr(self, ptr: *const i32, count: usize) -> Self::I32;
     /// Stores the first `count` lanes (all when `count >= LANES`).
     ///
     /// # Safety
-    /// `ptr` is valid for writing `min(count, LANES)` integers.
+    /// `ptr` is valid for writing `min(count, LANES)` integers; no alignment is needed.
     unsafe fn store_i32_partial_ptr(self, ptr: *mut i32, count: usize, v: Self::I32);
     /// Loads `LANES` bytes, each widened to an integer lane.
     ///
@@ -127,12 +128,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `base[index]` for every lane.
     ///
     /// # Safety
-    /// Every lane of `index` is an element offset that is valid for reading from `base`.
+    /// Every lane of `index` is an element offset that is valid for reading from
+    /// `base`; no alignment is needed.
     unsafe fn gather_ptr(self, base: *const f32, index: Self::I32) -> Self::F32;
     /// `base[index]` for every lane.
     ///
     /// # Safety
-    /// Every lane of `index` is an element offset that is valid for reading from `base`.
+    /// Every lane of `index` is an element offset that is valid for reading from
+    /// `base`; no alignment is needed.
     unsafe fn gather_i32_ptr(self, base: *const i32, index: Self::I32) -> Self::I32;
 
     /// Loads the first `LANES` floats of `src`; panics when there are fewer.

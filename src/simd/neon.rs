@@ -35,6 +35,24 @@ macro_rules! memory_ops {
     )*};
 }
 
+/// `base[index]` for every lane.
+///
+/// # Safety
+/// Every lane of `index` is an element offset that is valid for reading from `base`.
+#[inline(always)]
+unsafe fn gather<T>(base: *const T, index: int32x4_t) -> [T; 4] {
+    let mut at = [0; 4];
+    // SAFETY: the array holds four elements, the caller proves the offsets, and
+    // the token of the caller proves that the CPU has Advanced SIMD.
+    unsafe {
+        vst1q_s32(at.as_mut_ptr(), index);
+        at.map(
+            #[inline(always)]
+            |i| base.offset(i as isize).read_unaligned(),
+        )
+    }
+}
+
 static IOTA: [i32; 4] = [0, 1, 2, 3];
 static BIT_OF_LANE: [u32; 4] = [1, 2, 4, 8];
 
@@ -71,18 +89,8 @@ impl Simd for Neon {
             let bytes = vqmovn_u16(vcombine_u16(words, words));
             ptr.cast::<u32>().write_unaligned(vget_lane_u32::<0>(vreinterpret_u32_u8(bytes)));
         };
-        gather_ptr(base: *const f32, index: int32x4_t) -> float32x4_t = {
-            let mut at = [0i32; 4];
-            vst1q_s32(at.as_mut_ptr(), index);
-            vld1q_f32([*base.offset(at[0] as isize), *base.offset(at[1] as isize),
-                *base.offset(at[2] as isize), *base.offset(at[3] as isize)].as_ptr())
-        };
-        gather_i32_ptr(base: *const i32, index: int32x4_t) -> int32x4_t = {
-            let mut at = [0i32; 4];
-            vst1q_s32(at.as_mut_ptr(), index);
-            vld1q_s32([*base.offset(at[0] as isize), *base.offset(at[1] as isize),
-                *base.offset(at[2] as isize), *base.offset(at[3] as isize)].as_ptr())
-        };
+        gather_ptr(base: *const f32, index: int32x4_t) -> float32x4_t = vld1q_f32(gather(base, index).as_ptr());
+        gather_i32_ptr(base: *const i32, index: int32x4_t) -> int32x4_t = vld1q_s32(gather(base, index).as_ptr());
     }
 
     safe_ops! {

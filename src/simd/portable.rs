@@ -164,9 +164,9 @@ impl Simd for Portable {
         load_u8_ptr(ptr: *const u8) -> i32x4 = widen(ptr.cast::<[u8; 4]>().read_unaligned());
         store_u8_ptr(ptr: *mut u8, v: i32x4) = ptr.cast::<[u8; 4]>().write_unaligned(narrow(v));
         gather_ptr(base: *const f32, index: i32x4) -> f32x4 =
-            f32x4::new(index.to_array().map(|i| *base.offset(i as isize)));
+            f32x4::new(index.to_array().map(|i| base.offset(i as isize).read_unaligned()));
         gather_i32_ptr(base: *const i32, index: i32x4) -> i32x4 =
-            i32x4::new(index.to_array().map(|i| *base.offset(i as isize)));
+            i32x4::new(index.to_array().map(|i| base.offset(i as isize).read_unaligned()));
     }
 
     ops! {
