@@ -3,6 +3,7 @@
 use super::PackedMatrix;
 use crate::simd::{MAX_LANES, Simd};
 use crate::tensor::View;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// One operand of a product, as something that fills panels.
@@ -54,14 +55,29 @@ pub trait PanelSource: Copy + Sync {
     fn packed(&self) -> Option<&PackedMatrix> {
         None
     }
+
+    /// The matrix, if it is one in memory: products with very few rows or columns
+    /// read it where it is.
+    fn strided(&self) -> Option<Strided<'_>> {
+        None
+    }
 }
 
 /// A matrix in memory with any strides.
 #[derive(Clone, Copy, Debug)]
 pub struct Strided<'a> {
-    /// (lines, k)
-    view: View<'a, f32>,
+    pub(super) ptr: *const f32,
+    pub(super) lines: usize,
+    pub(super) k: usize,
+    pub(super) line_stride: isize,
+    pub(super) k_stride: isize,
+    memory: PhantomData<&'a [f32]>,
 }
+
+// SAFETY: a shared borrow of numbers.
+unsafe impl Send for Strided<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Strided<'_> {}
 
 impl<'a> Strided<'a> {
     /// The rows of a matrix (lines, k) are the lines: `a` of `a · b`, or the
@@ -69,34 +85,43 @@ impl<'a> Strided<'a> {
     /// Panics unless there are two dimensions.
     pub fn rows(matrix: View<'a, f32>) -> Strided<'a> {
         assert_eq!(matrix.rank(), 2);
-        Strided { view: matrix }
+        Strided {
+            ptr: matrix.ptr().cast_const(),
+            lines: matrix.dim(0),
+            k: matrix.dim(1),
+            line_stride: matrix.stride(0),
+            k_stride: matrix.stride(1),
+            memory: PhantomData,
+        }
     }
 
     /// The columns of a matrix (k, lines) are the lines: `b` of `a · b`.
     /// Panics unless there are two dimensions.
     pub fn columns(matrix: View<'a, f32>) -> Strided<'a> {
+        let rows = Strided::rows(matrix);
         Strided {
-            view: matrix.permute(&[1, 0]),
+            lines: rows.k,
+            k: rows.lines,
+            line_stride: rows.k_stride,
+            k_stride: rows.line_stride,
+            ..rows
         }
     }
 
-    /// The view as (lines, k).
-    pub(super) fn view(&self) -> &View<'a, f32> {
-        &self.view
-    }
-}
-
-impl Strided<'_> {
-    /// The element of `line` at `p`, which are within the view.
+    /// The element of `line` at `p`, which are within the matrix.
     #[inline(always)]
-    fn at(&self, line: usize, p: usize) -> *const f32 {
-        let offset = line as isize * self.view.stride(0) + p as isize * self.view.stride(1);
+    pub(super) fn at(&self, line: usize, p: usize) -> *const f32 {
+        let offset = line as isize * self.line_stride + p as isize * self.k_stride;
         // A view has its elements in memory, so the offset of one of them does not overflow.
-        self.view.ptr().cast_const().wrapping_offset(offset)
+        self.ptr.wrapping_offset(offset)
     }
 }
 
 impl PanelSource for Strided<'_> {
+    fn strided(&self) -> Option<Strided<'_>> {
+        Some(*self)
+    }
+
     #[inline(always)]
     fn pack<S: Simd>(
         &self,
@@ -107,9 +132,9 @@ impl PanelSource for Strided<'_> {
         dst: &mut [f32],
     ) {
         let (count, depth) = (lines.len(), k.len());
-        assert!(lines.end <= self.view.dim(0) && k.end <= self.view.dim(1));
+        assert!(lines.end <= self.lines && k.end <= self.k);
         assert!(0 < count && count <= width && dst.len() == width * depth);
-        let (line_stride, k_stride) = (self.view.stride(0), self.view.stride(1));
+        let (line_stride, k_stride) = (self.line_stride, self.k_stride);
         let src = self.at(lines.start, k.start);
         // SAFETY: the ranges lie inside the view (asserted), so each element at
         // (i < count, p < depth) from `src` is readable; `dst` has room for
@@ -141,10 +166,10 @@ impl PanelSource for Strided<'_> {
         // Rows of a matrix whose lines are columns: several panels at a time, so that
         // each visit to a row (a page of its own, often) takes more of it.
         const TOGETHER: usize = 4;
-        if self.view.stride(0) == 1 && width.is_multiple_of(S::LANES) {
+        if self.line_stride == 1 && width.is_multiple_of(S::LANES) {
             while lines.end - start >= TOGETHER * width {
                 let (four, rest) = std::mem::take(&mut dst).split_at_mut(TOGETHER * panel);
-                assert!(lines.end <= self.view.dim(0) && k.end <= self.view.dim(1));
+                assert!(lines.end <= self.lines && k.end <= self.k);
                 for p in 0..depth {
                     for q in 0..TOGETHER {
                         // SAFETY: whole vectors of lines in the view at this k, to the
