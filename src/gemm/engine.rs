@@ -1,8 +1,9 @@
 //! The outer loops: phases, tasks and blocks.
 
-use super::kernel::{Block, multiply_block};
+use super::kernel::{Block, Store, multiply_block};
 use super::packed::{PackedMatrix, pack_panels};
 use super::plan::Split;
+use super::skinny::{self, Skinny};
 use super::tile::{Side, Tile, tile};
 use super::{Lines, PanelSource, Problem, Shape};
 use crate::error::Result;
@@ -51,7 +52,17 @@ pub unsafe fn gemm_batched<'a, A: PanelSource, B: PanelSource>(
     if batch == 0 || shape.m == 0 || shape.n == 0 {
         return Ok(());
     }
-    let first = problem(0);
+    let first = checked(shape, problem(0));
+    if let Some(skinny) = Skinny::of(shape, &first) {
+        // SAFETY: the caller's promise.
+        return unsafe {
+            skinny::run(ctx, &skinny, batch, |i, multiply| {
+                let problem = checked(shape, problem(i));
+                let skinny = Skinny::of(shape, &problem);
+                multiply(&skinny.expect("all products of a batch are alike"));
+            })
+        };
+    }
     let (a_packed, b_packed) = (first.a.packed().is_some(), first.b.packed().is_some());
     let isa = isa_of(&first).unwrap_or(ctx.isa());
     let tile = tile(isa.tier());
@@ -77,7 +88,7 @@ pub unsafe fn gemm_batched<'a, A: PanelSource, B: PanelSource>(
             let rows = chunk(0..shape.m, split.rows, part / across);
             let columns = chunk(0..shape.n, split.columns, part % across);
             for i in chunk(0..batch, split.products, group) {
-                let problem = engine.checked(problem(i));
+                let problem = checked(shape, problem(i));
                 // SAFETY: the caller's promise; tasks have different parts of C.
                 unsafe {
                     engine.run(
@@ -107,7 +118,7 @@ pub unsafe fn gemm_batched<'a, A: PanelSource, B: PanelSource>(
     let mut shared = ctx.scratch::<f32>(len_b + lines_a * round.k)?;
     let (for_b, for_a) = shared.split_at_mut(len_b);
     for i in 0..batch {
-        let problem = engine.checked(problem(i));
+        let problem = checked(shape, problem(i));
         for k in chunks(0..shape.k, round.k) {
             for rows in chunks(0..shape.m, round.m) {
                 for columns in chunks(0..shape.n, round.n) {
@@ -156,6 +167,11 @@ pub unsafe fn gemm_in_task<A: PanelSource, B: PanelSource>(
     if shape.m == 0 || shape.n == 0 {
         return;
     }
+    let problem = &checked(shape, *problem);
+    if let Some(skinny) = Skinny::of(shape, problem) {
+        // SAFETY: the caller's promise.
+        return unsafe { skinny::multiply(isa, &skinny, 0..skinny.columns_total()) };
+    }
     let (a_packed, b_packed) = (problem.a.packed().is_some(), problem.b.packed().is_some());
     let isa = isa_of(problem).unwrap_or(isa);
     let tile = tile(isa.tier());
@@ -168,11 +184,10 @@ pub unsafe fn gemm_in_task<A: PanelSource, B: PanelSource>(
         split,
         a_scratch,
     };
-    let problem = engine.checked(*problem);
     let (rows, columns) = (0..shape.m, 0..shape.n);
     let scratch = &mut scratch[..a_scratch + b_scratch];
     // SAFETY: the caller's promise.
-    unsafe { engine.run(&problem, rows, columns, 0..shape.k, None, None, scratch) };
+    unsafe { engine.run(problem, rows, columns, 0..shape.k, None, None, scratch) };
 }
 
 /// Floats of scratch that [`gemm_in_task`] needs at most for this shape.
@@ -180,6 +195,50 @@ pub fn task_scratch(isa: Isa, shape: Shape) -> usize {
     let split = Split::whole(&tile(isa.tier()), shape, false, false);
     let (a, b) = split.task_scratch(false, false);
     a + b
+}
+
+/// Checks what would make the loops leave memory. A residual that is C itself is
+/// C to be added to: sums of earlier blocks of k overwrite it.
+fn checked<'a, A: PanelSource, B: PanelSource>(
+    shape: Shape,
+    mut problem: Problem<'a, A, B>,
+) -> Problem<'a, A, B> {
+    let isa = isa_of(&problem);
+    let sides = [
+        (problem.a.packed(), Side::A, shape.m),
+        (problem.b.packed(), Side::B, shape.n),
+    ];
+    for (packed, side, lines) in sides {
+        if let Some(packed) = packed {
+            assert_eq!(
+                (
+                    packed.isa().tier(),
+                    packed.side(),
+                    packed.lines(),
+                    packed.k()
+                ),
+                (isa.unwrap_or(packed.isa()).tier(), side, lines, shape.k)
+            );
+        }
+    }
+    for values in [problem.epilogue.bias, problem.epilogue.slope] {
+        match values {
+            Lines::None => {}
+            Lines::PerRow(values) => assert_eq!(values.len(), shape.m),
+            Lines::PerColumn(values) => assert_eq!(values.len(), shape.n),
+        }
+    }
+    let out = &mut problem.out;
+    assert!(out.layout.group > 0);
+    if let Some(residual) = problem.epilogue.residual {
+        assert!(residual.layout.group > 0);
+        let same = residual.ptr == out.ptr.cast_const() && residual.layout == out.layout;
+        if same && !out.accumulate {
+            out.accumulate = true;
+            problem.epilogue.residual = None;
+        }
+    }
+    problem
 }
 
 fn isa_of<A: PanelSource, B: PanelSource>(problem: &Problem<'_, A, B>) -> Option<Isa> {
@@ -278,49 +337,6 @@ struct Engine {
 }
 
 impl Engine {
-    /// Checks what would make the loops leave memory. A residual that is C itself is
-    /// C to be added to: sums of earlier blocks of k overwrite it.
-    fn checked<'a, A: PanelSource, B: PanelSource>(
-        &self,
-        mut problem: Problem<'a, A, B>,
-    ) -> Problem<'a, A, B> {
-        let sides = [
-            (problem.a.packed(), Side::A, self.shape.m),
-            (problem.b.packed(), Side::B, self.shape.n),
-        ];
-        for (packed, side, lines) in sides {
-            if let Some(packed) = packed {
-                assert_eq!(
-                    (
-                        packed.isa().tier(),
-                        packed.side(),
-                        packed.lines(),
-                        packed.k()
-                    ),
-                    (self.isa.tier(), side, lines, self.shape.k)
-                );
-            }
-        }
-        for values in [problem.epilogue.bias, problem.epilogue.slope] {
-            match values {
-                Lines::None => {}
-                Lines::PerRow(values) => assert_eq!(values.len(), self.shape.m),
-                Lines::PerColumn(values) => assert_eq!(values.len(), self.shape.n),
-            }
-        }
-        let out = &mut problem.out;
-        assert!(out.layout.group > 0);
-        if let Some(residual) = problem.epilogue.residual {
-            assert!(residual.layout.group > 0);
-            let same = residual.ptr == out.ptr.cast_const() && residual.layout == out.layout;
-            if same && !out.accumulate {
-                out.accumulate = true;
-                problem.epilogue.residual = None;
-            }
-        }
-        problem
-    }
-
     /// Packs the sides that tasks share, in parallel.
     fn pack_shared<A: PanelSource, B: PanelSource>(
         &self,
@@ -410,9 +426,11 @@ impl Engine {
                         depth: k.len(),
                         a,
                         b,
-                        out: problem.out,
-                        add: problem.out.accumulate || k.start > 0,
-                        epilogue: (k.end == self.shape.k).then_some(&problem.epilogue),
+                        store: Store {
+                            out: problem.out,
+                            add: problem.out.accumulate || k.start > 0,
+                            epilogue: (k.end == self.shape.k).then_some(&problem.epilogue),
+                        },
                     };
                     // SAFETY: the panels hold these rows, columns and k; the rest is the caller's promise.
                     unsafe { multiply_block(self.isa, &block) };

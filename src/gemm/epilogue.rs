@@ -28,6 +28,14 @@ impl Layout {
         }
     }
 
+    /// Groups that follow one another are one group.
+    pub(super) const fn simplified(self) -> Layout {
+        if self.group_stride == self.group as isize {
+            return Layout::rows(self.row_stride);
+        }
+        self
+    }
+
     /// The offset of an element, and how many columns from it on are contiguous.
     #[inline(always)]
     pub(super) fn locate(self, row: usize, column: usize) -> (isize, usize) {

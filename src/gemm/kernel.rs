@@ -3,6 +3,7 @@
 use super::epilogue::{Epilogue, Lines, Output};
 use super::tile::{TILE_FLOATS, tile};
 use crate::simd::{Activation, Isa, Simd, dispatch, leaky_relu};
+use std::mem::MaybeUninit;
 
 /// A block of C and the panels that it is the product of.
 #[derive(Clone, Copy)]
@@ -17,12 +18,8 @@ pub(super) struct Block<'a> {
     pub a: *const f32,
     /// The panel of B that begins with the first column; the others follow.
     pub b: *const f32,
-    /// C.
-    pub out: Output,
-    /// C already holds a part of the sum.
-    pub add: bool,
-    /// What happens to the sum, when this block completes it.
-    pub epilogue: Option<&'a Epilogue<'a>>,
+    /// What becomes of the sums.
+    pub store: Store<'a>,
 }
 
 /// Multiplies the panels of a block and stores C.
@@ -40,16 +37,33 @@ pub(super) unsafe fn multiply_block(isa: Isa, block: &Block<'_>) {
 /// A tile of C within a block.
 #[derive(Clone, Copy)]
 struct Spot {
-    row: usize,
-    column: usize,
-    /// Rows and columns that are in C; the others are padding.
-    rows: usize,
-    columns: usize,
+    at: Place,
     a: *const f32,
     b: *const f32,
     /// Offsets of the first element in C and in the residual.
     c: isize,
     residual: isize,
+}
+
+/// Which part of C a tile is.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub row: usize,
+    pub column: usize,
+    /// Rows and columns that are in C; the others are padding.
+    pub rows: usize,
+    pub columns: usize,
+}
+
+/// What becomes of sums.
+#[derive(Clone, Copy)]
+pub(super) struct Store<'a> {
+    /// C.
+    pub out: Output,
+    /// C already holds a part of the sum.
+    pub add: bool,
+    /// What happens to the sum, when it is complete.
+    pub epilogue: Option<&'a Epilogue<'a>>,
 }
 
 /// The part of an epilogue that is cheap enough to be applied in registers.
@@ -80,13 +94,13 @@ fn clamp(epilogue: Option<&Epilogue<'_>>) -> Option<Clamp> {
 #[inline(always)]
 unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
     let size = const { tile(S::TIER) };
-    let mut stack = Stack([0.0; TILE_FLOATS]);
-    let clamp = clamp(block.epilogue);
-    let residual = block.epilogue.and_then(|e| e.residual);
+    let mut stack = Stack(MaybeUninit::uninit());
+    let clamp = clamp(block.store.epilogue);
+    let residual = block.store.epilogue.and_then(|e| e.residual);
     for column in (block.columns.0..block.columns.1).step_by(size.nr) {
         let columns = size.nr.min(block.columns.1 - column);
         let vectors = columns.div_ceil(S::LANES);
-        let (c, together) = block.out.layout.locate(block.rows.0, column);
+        let (c, together) = block.store.out.layout.locate(block.rows.0, column);
         let (from, also) =
             residual.map_or((0, usize::MAX), |r| r.layout.locate(block.rows.0, column));
         let whole = together.min(also) >= columns && columns.is_multiple_of(S::LANES);
@@ -94,16 +108,18 @@ unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
         for row in (block.rows.0..block.rows.1).step_by(size.mr) {
             let down = row - block.rows.0;
             let spot = Spot {
-                row,
-                column,
-                rows: size.mr.min(block.rows.1 - row),
-                columns,
+                at: Place {
+                    row,
+                    column,
+                    rows: size.mr.min(block.rows.1 - row),
+                    columns,
+                },
                 // SAFETY: a panel holds `depth` steps of its lines, so this many floats
                 // lie between the block's first panel and this one.
                 a: unsafe { block.a.add(down * block.depth) },
                 // SAFETY: as above.
                 b: unsafe { block.b.add((column - block.columns.0) * block.depth) },
-                c: c + down as isize * block.out.layout.row_stride,
+                c: c + down as isize * block.store.out.layout.row_stride,
                 residual: from + residual.map_or(0, |r| down as isize * r.layout.row_stride),
             };
             // SAFETY: the promise of `multiply_block`.
@@ -114,16 +130,28 @@ unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
                     _ => tile_of::<S, 3>(simd, block, &spot, clamp, &mut stack),
                 };
                 if !stored {
-                    finish(simd, block, &spot, &stack);
+                    finish(simd, &block.store, &spot.at, &stack, size.nr);
                 }
             }
         }
     }
 }
 
-/// A tile in memory; as wide as a full tile.
+/// A tile in memory; as wide as a full tile. Of its rows and vectors those are
+/// initialised that a kernel has stored.
 #[repr(align(64))]
-struct Stack([f32; TILE_FLOATS]);
+pub(super) struct Stack(pub MaybeUninit<[f32; TILE_FLOATS]>);
+
+impl Stack {
+    #[inline(always)]
+    pub fn ptr(&self) -> *const f32 {
+        self.0.as_ptr().cast()
+    }
+    #[inline(always)]
+    pub fn ptr_mut(&mut self) -> *mut f32 {
+        self.0.as_mut_ptr().cast()
+    }
+}
 
 /// Picks the kernel with the fewest rows that are enough. True when C is stored,
 /// false when the sums were left in `stack`.
@@ -142,7 +170,7 @@ unsafe fn tile_of<S: Simd, const NV: usize>(
     macro_rules! with_rows {
         ($($mr:literal),*) => {
             $(
-                if $mr <= size.mr && spot.rows <= $mr {
+                if $mr <= size.mr && spot.at.rows <= $mr {
                     // SAFETY: the caller's promise.
                     return unsafe { sum::<S, $mr, NV>(simd, block, spot, clamp, stack) };
                 }
@@ -226,11 +254,15 @@ unsafe fn sum<S: Simd, const MR: usize, const NV: usize>(
     // SAFETY: the caller's promise.
     let acc = unsafe { sums::<S, MR, NV>(simd, block.depth, spot.a, spot.b) };
     let clamp = match clamp {
-        Some(clamp) if spot.rows == MR => clamp,
+        Some(clamp) if spot.at.rows == MR => clamp,
         _ => {
             for r in 0..MR {
                 for v in 0..NV {
-                    simd.store(&mut stack.0[r * size.nr + v * S::LANES..], acc[r][v]);
+                    // SAFETY: inside of a tile of mr x nr.
+                    unsafe {
+                        let at = stack.ptr_mut().add(r * size.nr + v * S::LANES);
+                        simd.store_ptr(at, acc[r][v]);
+                    }
                 }
             }
             return false;
@@ -240,14 +272,14 @@ unsafe fn sum<S: Simd, const MR: usize, const NV: usize>(
     // SAFETY: every vector lies in the part of C, of the residual or of the per-line
     // values that belongs to this tile: MR rows and NV whole vectors.
     unsafe {
-        let stride = block.out.layout.row_stride;
-        let c = block.out.ptr.offset(spot.c);
-        let Some(epilogue) = block.epilogue else {
+        let stride = block.store.out.layout.row_stride;
+        let c = block.store.out.ptr.offset(spot.c);
+        let Some(epilogue) = block.store.epilogue else {
             for r in 0..MR {
                 for v in 0..NV {
                     let at = c.offset(r as isize * stride).add(v * S::LANES);
                     let mut x = acc[r][v];
-                    if block.add {
+                    if block.store.add {
                         x = simd.add(simd.load_ptr(at), x);
                     }
                     simd.store_ptr(at, x);
@@ -257,15 +289,15 @@ unsafe fn sum<S: Simd, const MR: usize, const NV: usize>(
         };
         let (per_row, per_column) = match epilogue.bias {
             Lines::None => (None, None),
-            Lines::PerRow(bias) => (Some(bias.as_ptr().add(spot.row)), None),
-            Lines::PerColumn(bias) => (None, Some(bias.as_ptr().add(spot.column))),
+            Lines::PerRow(bias) => (Some(bias.as_ptr().add(spot.at.row)), None),
+            Lines::PerColumn(bias) => (None, Some(bias.as_ptr().add(spot.at.column))),
         };
         let (low, high) = (simd.splat(clamp.low), simd.splat(clamp.high));
         for r in 0..MR {
             for v in 0..NV {
                 let at = c.offset(r as isize * stride).add(v * S::LANES);
                 let mut x = acc[r][v];
-                if block.add {
+                if block.store.add {
                     x = simd.add(simd.load_ptr(at), x);
                 }
                 if let Some(bias) = per_row {
@@ -289,17 +321,26 @@ unsafe fn sum<S: Simd, const MR: usize, const NV: usize>(
 }
 
 /// Stores a tile from the stack: any epilogue, any number of columns, across groups.
+///
+/// # Safety
+/// As [`multiply_block`] for `rows` and `columns` from (`row`, `column`) on, whose sums
+/// are on the stack, rows `pitch` apart.
 #[inline(always)]
-unsafe fn finish<S: Simd>(simd: S, block: &Block<'_>, spot: &Spot, stack: &Stack) {
-    let size = const { tile(S::TIER) };
-    let activation = block.epilogue.map_or(Activation::None, |e| e.activation);
+pub(super) unsafe fn finish<S: Simd>(
+    simd: S,
+    store: &Store<'_>,
+    spot: &Place,
+    stack: &Stack,
+    pitch: usize,
+) {
+    let activation = store.epilogue.map_or(Activation::None, |e| e.activation);
     let mut at = 0;
     while at < spot.columns {
         // A run of at most one vector that is contiguous everywhere.
         let column = spot.column + at;
-        let (c, together) = block.out.layout.locate(spot.row, column);
+        let (c, together) = store.out.layout.locate(spot.row, column);
         let mut run = S::LANES.min(spot.columns - at).min(together);
-        let residual = block.epilogue.and_then(|e| e.residual).map(|r| {
+        let residual = store.epilogue.and_then(|e| e.residual).map(|r| {
             let (offset, together) = r.layout.locate(spot.row, column);
             run = run.min(together);
             (r.ptr.wrapping_offset(offset), r.layout.row_stride)
@@ -308,15 +349,15 @@ unsafe fn finish<S: Simd>(simd: S, block: &Block<'_>, spot: &Spot, stack: &Stack
             // SAFETY: the run's elements are inside C, the residual and the per-line values;
             // the tile on the stack has them too.
             unsafe {
-                let c = block
+                let c = store
                     .out
                     .ptr
-                    .offset(c + r as isize * block.out.layout.row_stride);
-                let mut x = simd.load_partial(&stack.0[r * size.nr + at..][..run]);
-                if block.add {
+                    .offset(c + r as isize * store.out.layout.row_stride);
+                let mut x = simd.load_partial_ptr(stack.ptr().add(r * pitch + at), run);
+                if store.add {
                     x = simd.add(simd.load_partial_ptr(c, run), x);
                 }
-                if let Some(epilogue) = block.epilogue {
+                if let Some(epilogue) = store.epilogue {
                     if let Some(bias) = line(simd, epilogue.bias, spot.row + r, column, run) {
                         x = simd.add(x, bias);
                     }

@@ -23,6 +23,7 @@ mod epilogue;
 mod kernel;
 mod packed;
 mod plan;
+mod skinny;
 mod source;
 mod tile;
 

@@ -136,26 +136,5 @@ pub(super) fn pack_panels<P: PanelSource>(
     if k.is_empty() || lines.is_empty() {
         return;
     }
-    dispatch!(isa, simd => pack_all(simd, source, k, lines, width, dst));
-}
-
-#[inline(always)]
-fn pack_all<S: Simd, P: PanelSource>(
-    simd: S,
-    source: &P,
-    k: Range<usize>,
-    lines: Range<usize>,
-    width: usize,
-    dst: &mut [f32],
-) {
-    let panel = width * k.len();
-    let mut start = lines.start;
-    for dst in dst.chunks_exact_mut(panel) {
-        if start >= lines.end {
-            return;
-        }
-        let end = lines.end.min(start + width);
-        source.pack(simd, k.clone(), start..end, width, dst);
-        start = end;
-    }
+    dispatch!(isa, simd => source.pack_panels(simd, k, lines, width, dst));
 }

@@ -1,6 +1,6 @@
 //! The AVX2 + FMA + F16C tier: eight 32-bit lanes, masks as all-ones words.
 
-use super::{Simd, Tier};
+use super::{MAX_LANES, Simd, Tier};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX2, FMA and F16C.
@@ -147,5 +147,29 @@ impl Simd for Avx2 {
     fn shr_i32<const BITS: i32>(self, a: __m256i) -> __m256i {
         // SAFETY: the token proves that the CPU has AVX2.
         unsafe { _mm256_srai_epi32::<BITS>(a) }
+    }
+    #[inline(always)]
+    unsafe fn transpose_ptr(self, rows: &[*const f32; MAX_LANES], dst: *mut f32, stride: usize) {
+        // Rows i and i + 4 share a register, so that shuffles within the halves are enough.
+        // SAFETY: the token proves the features, the caller the memory.
+        unsafe {
+            for half in 0..2 {
+                macro_rules! pair {
+                    ($i:expr) => {{
+                        let low = _mm_loadu_ps(rows[$i].add(4 * half));
+                        let high = _mm_loadu_ps(rows[$i + 4].add(4 * half));
+                        _mm256_set_m128(high, low)
+                    }};
+                }
+                let (a, b, c, d) = (pair!(0), pair!(1), pair!(2), pair!(3));
+                let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+                let (ef, gh) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+                let dst = dst.add(4 * half * stride);
+                _mm256_storeu_ps(dst, _mm256_shuffle_ps::<0x44>(ab, cd));
+                _mm256_storeu_ps(dst.add(stride), _mm256_shuffle_ps::<0xEE>(ab, cd));
+                _mm256_storeu_ps(dst.add(2 * stride), _mm256_shuffle_ps::<0x44>(ef, gh));
+                _mm256_storeu_ps(dst.add(3 * stride), _mm256_shuffle_ps::<0xEE>(ef, gh));
+            }
+        }
     }
 }

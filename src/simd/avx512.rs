@@ -1,7 +1,7 @@
 //! The AVX-512 tier (F, BW, CD, DQ, VL): sixteen 32-bit lanes, masks in
 //! mask registers, partial loads and stores by fault-suppressing masks.
 
-use super::{Simd, Tier};
+use super::{MAX_LANES, Simd, Tier};
 use core::arch::x86_64::*;
 
 /// Proof that this CPU has AVX-512 F, BW, CD, DQ and VL (and the AVX2 tier).
@@ -158,5 +158,34 @@ impl Simd for Avx512 {
     fn shr_i32<const BITS: i32>(self, a: __m512i) -> __m512i {
         // SAFETY: the token proves that the CPU has AVX-512 F.
         unsafe { _mm512_srav_epi32(a, _mm512_set1_epi32(BITS)) }
+    }
+    #[inline(always)]
+    unsafe fn transpose_ptr(self, rows: &[*const f32; MAX_LANES], dst: *mut f32, stride: usize) {
+        // Rows i, i + 4, i + 8 and i + 12 share a register, so that shuffles within the
+        // quarters are enough.
+        // SAFETY: the token proves the features, the caller the memory.
+        unsafe {
+            for quarter in 0..4 {
+                macro_rules! four {
+                    ($i:expr) => {{
+                        let v = _mm512_castps128_ps512(_mm_loadu_ps(rows[$i].add(4 * quarter)));
+                        let next = _mm_loadu_ps(rows[$i + 4].add(4 * quarter));
+                        let v = _mm512_insertf32x4::<1>(v, next);
+                        let next = _mm_loadu_ps(rows[$i + 8].add(4 * quarter));
+                        let v = _mm512_insertf32x4::<2>(v, next);
+                        let next = _mm_loadu_ps(rows[$i + 12].add(4 * quarter));
+                        _mm512_insertf32x4::<3>(v, next)
+                    }};
+                }
+                let (a, b, c, d) = (four!(0), four!(1), four!(2), four!(3));
+                let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+                let (ef, gh) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+                let dst = dst.add(4 * quarter * stride);
+                _mm512_storeu_ps(dst, _mm512_shuffle_ps::<0x44>(ab, cd));
+                _mm512_storeu_ps(dst.add(stride), _mm512_shuffle_ps::<0xEE>(ab, cd));
+                _mm512_storeu_ps(dst.add(2 * stride), _mm512_shuffle_ps::<0x44>(ef, gh));
+                _mm512_storeu_ps(dst.add(3 * stride), _mm512_shuffle_ps::<0xEE>(ef, gh));
+            }
+        }
     }
 }

@@ -47,6 +47,9 @@ pub use avx512::Avx512;
 #[cfg(target_arch = "aarch64")]
 pub use neon::Neon;
 
+/// The most lanes that any tier has.
+pub const MAX_LANES: usize = 16;
+
 /// The operations of one instruction set. `F32` and `I32` hold [`LANES`](Simd::LANES)
 /// elements each, a `Mask` one bit or one word per lane.
 ///
@@ -137,6 +140,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Every lane of `index` is an element offset that is valid for reading from
     /// `base`; no alignment is needed.
     unsafe fn gather_i32_ptr(self, base: *const i32, index: Self::I32) -> Self::I32;
+
+    /// Transposes a square of `LANES` by `LANES` floats: element `j` of the run at `rows[i]`
+    /// is written to `dst[j * stride + i]`. Runs are written in the order of `j`, each
+    /// `LANES` long, so a `stride` below `LANES` makes a later run overwrite the end
+    /// of an earlier one. The pointers from `LANES` on are not used.
+    ///
+    /// # Safety
+    /// The first `LANES` pointers are valid for reading `LANES` floats, `dst` for writing
+    /// `(LANES - 1) * stride + LANES`, and what is read does not overlap what is written.
+    unsafe fn transpose_ptr(self, rows: &[*const f32; MAX_LANES], dst: *mut f32, stride: usize);
 
     /// Loads the first `LANES` floats of `src`; panics when there are fewer.
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! The aarch64 Advanced SIMD tier: four 32-bit lanes, masks as all-ones words.
 
-use super::{Simd, Tier, partial};
+use super::{MAX_LANES, Simd, Tier, partial};
 use core::arch::aarch64::*;
 
 /// Proof that this CPU has Advanced SIMD.
@@ -156,5 +156,28 @@ impl Simd for Neon {
     fn shr_i32<const BITS: i32>(self, a: int32x4_t) -> int32x4_t {
         // SAFETY: the token proves that the CPU has Advanced SIMD.
         unsafe { vshrq_n_s32::<BITS>(a) }
+    }
+    #[inline(always)]
+    unsafe fn transpose_ptr(self, rows: &[*const f32; MAX_LANES], dst: *mut f32, stride: usize) {
+        // SAFETY: the token proves the feature, the caller the memory.
+        unsafe {
+            let (a, b) = (vld1q_f32(rows[0]), vld1q_f32(rows[1]));
+            let (c, d) = (vld1q_f32(rows[2]), vld1q_f32(rows[3]));
+            let (ab, cd) = (vtrn1q_f32(a, b), vtrn1q_f32(c, d));
+            let (ef, gh) = (vtrn2q_f32(a, b), vtrn2q_f32(c, d));
+            vst1q_f32(dst, vcombine_f32(vget_low_f32(ab), vget_low_f32(cd)));
+            vst1q_f32(
+                dst.add(stride),
+                vcombine_f32(vget_low_f32(ef), vget_low_f32(gh)),
+            );
+            vst1q_f32(
+                dst.add(2 * stride),
+                vcombine_f32(vget_high_f32(ab), vget_high_f32(cd)),
+            );
+            vst1q_f32(
+                dst.add(3 * stride),
+                vcombine_f32(vget_high_f32(ef), vget_high_f32(gh)),
+            );
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! baseline instruction set of the target (SSE2 on x86-64, Advanced SIMD on
 //! aarch64). `fma` is a multiplication and an addition, each rounded.
 
-use super::{Simd, Tier, partial};
+use super::{MAX_LANES, Simd, Tier, partial};
 use wide::bytemuck::cast;
 use wide::{f32x4, i16x8, i32x4, u8x16};
 
@@ -227,5 +227,21 @@ impl Simd for Portable {
     #[inline(always)]
     fn shr_i32<const BITS: i32>(self, a: i32x4) -> i32x4 {
         a >> BITS
+    }
+    #[inline(always)]
+    unsafe fn transpose_ptr(self, rows: &[*const f32; MAX_LANES], dst: *mut f32, stride: usize) {
+        // SAFETY: the caller proves the memory.
+        unsafe {
+            let [a, b, c, d] = [rows[0], rows[1], rows[2], rows[3]];
+            let square = [
+                self.load_ptr(a),
+                self.load_ptr(b),
+                self.load_ptr(c),
+                self.load_ptr(d),
+            ];
+            for (j, column) in f32x4::transpose(square).into_iter().enumerate() {
+                self.store_ptr(dst.add(j * stride), column);
+            }
+        }
     }
 }
