@@ -18,6 +18,8 @@ pub struct NmsParams {
     pub score_threshold: Option<f64>,
     /// The most boxes to keep, 0 for no limit.
     pub max_output: usize,
+    /// Only that many boxes with the best scores take part, 0 for all.
+    pub max_candidates: usize,
     /// What the numbers of a box are.
     pub format: BoxFormat,
     /// 0, or 1 for boxes that end with their last pixel included.
@@ -33,6 +35,7 @@ impl NmsParams {
             iou_threshold,
             score_threshold: None,
             max_output: 0,
+            max_candidates: 0,
             format: BoxFormat::Xyxy,
             offset: 0,
             overlap: Overlap::Union,
@@ -67,12 +70,13 @@ pub fn nms(
     let scores = scores.contiguous(ctx)?;
     let mut ranks = ctx.scratch::<u32>(scores.len())?;
     let ranked = rank(ctx, &scores, params.score_threshold, &mut ranks)?;
+    let ranked = ranked.min(at_most(params.max_candidates));
     let mut kept = ctx.scratch::<u32>(ranked)?;
     let candidates = Candidates {
         boxes: boxes.as_chunks().0,
         ranks: &ranks[..ranked],
         rule: &rule,
-        limit: limit(params),
+        limit: at_most(params.max_output),
     };
     let found = suppress(ctx, &candidates, &mut kept)?;
     finish(op, &kept[..found], indices, count)
@@ -109,6 +113,7 @@ pub fn batched_nms<T: Element + Into<i64>>(
     let classes = classes.contiguous(ctx)?;
     let mut ranks = ctx.scratch::<u32>(scores.len())?;
     let ranked = rank(ctx, &scores, params.score_threshold, &mut ranks)?;
+    let ranked = ranked.min(at_most(params.max_candidates));
     let ranks = &ranks[..ranked];
     let mut kept = ctx.scratch::<u8>(scores.len())?;
     kept.fill(0);
@@ -118,13 +123,13 @@ pub fn batched_nms<T: Element + Into<i64>>(
         ranks,
         &classes,
         &rule,
-        limit(params),
+        at_most(params.max_output),
         &mut kept,
     )?;
     let mut best = ctx.scratch::<u32>(ranked)?;
     let mut found = 0;
     for &index in ranks {
-        if found == limit(params) {
+        if found == at_most(params.max_output) {
             break;
         }
         best[found] = index;
@@ -257,8 +262,9 @@ fn group<T: Element + Into<i64>>(
     Ok(groups)
 }
 
-fn limit(params: &NmsParams) -> usize {
-    match params.max_output {
+/// Zero is no limit.
+fn at_most(limit: usize) -> usize {
+    match limit {
         0 => usize::MAX,
         most => most,
     }

@@ -338,4 +338,19 @@ impl<T: Element> Output<'_, T> {
         }
         Ok(())
     }
+
+    /// As [`finish`](Output::finish), after an operator that has written only the
+    /// first `count` indices of the first axis: the rest keeps what it holds.
+    pub(crate) fn finish_first(self, count: usize) -> Result<()> {
+        if let Some(copy) = &self.copy {
+            let mut shape = [0; MAX_RANK];
+            let shape = &mut shape[..self.raw.rank()];
+            shape.copy_from_slice(self.raw.shape());
+            shape[0] = count.min(shape[0]);
+            let raw = Raw::new(&"output", self.raw.ptr(), shape, Some(self.raw.strides()))?;
+            // SAFETY: writable at any alignment, a part of the whole; the scratch has as many elements.
+            unsafe { scatter(copy.as_ptr(), &raw) };
+        }
+        Ok(())
+    }
 }

@@ -6,11 +6,13 @@
 //! errors and panics into a status. Exports are written out plainly, one by
 //! one, because cbindgen makes `include/omma.h` from them.
 
+pub mod boxes;
 mod call;
 pub mod context;
 pub mod status;
 pub mod tensor;
 
+pub use boxes::*;
 pub use context::*;
 pub use status::*;
 pub use tensor::*;
