@@ -8,10 +8,12 @@
 
 mod call;
 pub mod context;
+pub mod image;
 pub mod status;
 pub mod tensor;
 
 pub use context::*;
+pub use image::*;
 pub use status::*;
 pub use tensor::*;
 
