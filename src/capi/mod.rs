@@ -9,11 +9,13 @@
 pub mod boxes;
 mod call;
 pub mod context;
+pub mod image;
 pub mod status;
 pub mod tensor;
 
 pub use boxes::*;
 pub use context::*;
+pub use image::*;
 pub use status::*;
 pub use tensor::*;
 

@@ -101,7 +101,7 @@ impl Axis {
 
     /// The nearest sample. `Asymmetric`: the one at or before the position, as OpenCV's
     /// `INTER_NEAREST` and torch's `nearest`. `HalfPixel`: the one whose area holds the centre of
-    /// the destination pixel, computed without rounding, as Pillow and torch's `nearest-exact`;
+    /// the destination pixel, computed without rounding: torch's `nearest-exact`;
     /// `AlignCorners`: the closest. Ties go to the larger index.
     pub(super) fn nearest(&self, d: usize) -> usize {
         let (source, destination) = (self.source as u128, self.destination as u128);

@@ -126,7 +126,7 @@ impl Coordinates {
 ///   four samples, even one of weight zero, gives a NaN or infinity.
 /// - **Nearest**: `Coordinates::Default` (which is `Asymmetric` here) is OpenCV's
 ///   `INTER_NEAREST` and torch's `nearest`: `floor(d scale)`. `HalfPixel` is the pixel under the centre, in exact
-///   arithmetic: torch's `nearest-exact`, Pillow. `AlignCorners` is the closest, ties to the larger index.
+///   arithmetic: torch's `nearest-exact`. `AlignCorners` is the closest, ties to the larger index.
 /// - The same size is a copy with any options.
 ///
 /// An empty output is legal. `Cubic`, `Area` and `antialias` are `Unsupported` in this version.

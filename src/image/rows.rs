@@ -142,6 +142,8 @@ pub(super) fn copy<T: Element>(ctx: &Context, src: Rows<'_, T>, dst: RowsMut<'_,
     })
 }
 
+// Of the arms of `dispatch!` the portable one alone has no unsafe block around it already.
+#[allow(unused_unsafe)]
 /// Makes all `height` rows of `row` samples, in tasks.
 pub(super) fn run<T: Element, P: Producer<T>, K: Sink<T>>(
     ctx: &Context,
@@ -155,8 +157,6 @@ pub(super) fn run<T: Element, P: Producer<T>, K: Sink<T>>(
     let bytes = producer.scratch() + sink.scratch(producer.longest_run());
     ctx.parallel_for_scratch::<u8>(height.div_ceil(band), bytes, |task, scratch| {
         let rows = task * band..((task + 1) * band).min(height);
-        // Only the portable arm of `dispatch!` has no unsafe block around it.
-        #[allow(unused_unsafe)]
         // SAFETY: bands are disjoint.
         dispatch!(isa, simd => unsafe { producer.band(simd, rows, scratch, sink) });
     })
