@@ -3,34 +3,15 @@
 use omma::conv::{Algorithm, Conv2d, Conv2dParams, Layout, conv2d};
 use omma::error::Status;
 use omma::runtime::{Context, Options};
-use omma::simd::{Activation, Isa};
+use omma::simd::Activation;
 use omma::tensor::{View, ViewMut};
 
-/// xorshift64*.
-struct Rng(u64);
+mod common;
 
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 20
-    }
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-    fn between(&mut self, low: usize, high: usize) -> usize {
-        low + self.below(high - low + 1)
-    }
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-    fn float(&mut self) -> f32 {
-        (self.next() as i32 as f32) / (1u32 << 31) as f32
-    }
-    fn floats(&mut self, n: usize) -> Vec<f32> {
-        (0..n).map(|_| self.float()).collect()
-    }
+use common::{Random, cases, context, isas};
+
+fn pick<T: Copy>(rng: &mut Random, of: &[T]) -> T {
+    of[rng.range(0, of.len() - 1)]
 }
 
 /// An array in memory with strides of its own.
@@ -58,12 +39,12 @@ impl Array {
 
     /// Random values; how they lie in memory is `kind`: 0 compact, 1 rows with gaps,
     /// 2 any order of axes, any gaps, any direction.
-    fn random(rng: &mut Rng, shape: &[usize], kind: usize) -> Array {
+    fn random(rng: &mut Random, shape: &[usize], kind: usize) -> Array {
         let rank = shape.len();
         let mut order: Vec<usize> = (0..rank).collect();
         if kind == 2 {
             for i in (1..rank).rev() {
-                order.swap(i, rng.below(i + 1));
+                order.swap(i, rng.range(0, i));
             }
         }
         let mut strides = vec![0isize; rank];
@@ -71,9 +52,9 @@ impl Array {
         let (mut offset, mut len) = (0, 1);
         for (i, &axis) in order.iter().enumerate().rev() {
             if kind == 2 || (kind == 1 && i + 1 < rank) {
-                step += rng.below(3);
+                step += rng.range(0, 2);
             }
-            let backwards = kind == 2 && rng.below(4) == 0;
+            let backwards = kind == 2 && rng.range(0, 3) == 0;
             let span = step * shape[axis].saturating_sub(1);
             strides[axis] = if backwards {
                 -(step as isize)
@@ -300,17 +281,7 @@ fn shape_of(array: &Array, layout: Layout) -> [usize; 4] {
 }
 
 fn contexts() -> Vec<Context> {
-    Isa::available()
-        .into_iter()
-        .map(|isa| {
-            Context::new(Options {
-                num_threads: 1,
-                max_isa: Some(isa.tier()),
-                ..Options::default()
-            })
-            .unwrap()
-        })
-        .collect()
+    isas().into_iter().map(|isa| context(isa, 1)).collect()
 }
 
 /// What a family of random cases looks like.
@@ -322,47 +293,55 @@ struct Family {
     wide: bool,
 }
 
-fn random_case(rng: &mut Rng, family: Family) -> Case {
+fn random_case(rng: &mut Random, family: Family) -> Case {
     loop {
-        let layout = rng.pick(&[Layout::Nchw, Layout::Nhwc]);
+        let layout = pick(rng, &[Layout::Nchw, Layout::Nhwc]);
         let kernel = [
-            rng.pick(&[1, 2, 3, 3, 3, 4, 5, 7]),
-            rng.pick(&[1, 2, 3, 3, 3, 4, 5, 7]),
+            pick(rng, &[1, 2, 3, 3, 3, 4, 5, 7]),
+            pick(rng, &[1, 2, 3, 3, 3, 4, 5, 7]),
         ];
-        let square = rng.below(2) == 0;
+        let square = rng.range(0, 1) == 0;
         let kernel = if square { [kernel[0]; 2] } else { kernel };
-        let stride = match rng.below(6) {
+        let stride = match rng.range(0, 5) {
             0..3 => [1, 1],
             3 => [2, 2],
-            _ => [rng.between(1, 4), rng.between(1, 4)],
+            _ => [rng.range(1, 4), rng.range(1, 4)],
         };
-        let dilation = match rng.below(3) {
-            0 => [rng.between(1, 3), rng.between(1, 4)],
+        let dilation = match rng.range(0, 2) {
+            0 => [rng.range(1, 3), rng.range(1, 4)],
             _ => [1, 1],
         };
-        let padding = match rng.below(3) {
+        let padding = match rng.range(0, 2) {
             0 => [0; 4],
             1 => {
                 let (y, x) = (kernel[0] / 2 * dilation[0], kernel[1] / 2 * dilation[1]);
                 [y, y, x, x]
             }
-            _ => [rng.below(5), rng.below(5), rng.below(6), rng.below(6)],
+            _ => [
+                rng.range(0, 4),
+                rng.range(0, 4),
+                rng.range(0, 5),
+                rng.range(0, 5),
+            ],
         };
-        let groups = match (family.depthwise, rng.below(3)) {
-            (true, _) => rng.pick(&[2, 3, 7, 8, 9, 16, 17, 33]),
-            (false, 0) => rng.between(2, 4),
+        let groups = match (family.depthwise, rng.range(0, 2)) {
+            (true, _) => pick(rng, &[2, 3, 7, 8, 9, 16, 17, 33]),
+            (false, 0) => rng.range(2, 4),
             _ => 1,
         };
         let (cg, og) = match family.depthwise {
-            true => (1, rng.pick(&[1, 1, 1, 2, 3])),
+            true => (1, pick(rng, &[1, 1, 1, 2, 3])),
             false => (
-                rng.pick(&[1, 2, 3, 3, 4, 5, 8, 13, 16, 31, 64]),
-                rng.pick(&[1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 16, 17, 24, 32, 33, 64]),
+                pick(rng, &[1, 2, 3, 3, 4, 5, 8, 13, 16, 31, 64]),
+                pick(
+                    rng,
+                    &[1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 16, 17, 24, 32, 33, 64],
+                ),
             ),
         };
-        let n = rng.pick(&[1, 1, 2, 3]);
+        let n = pick(rng, &[1, 1, 2, 3]);
         let most = if family.wide { 131 } else { 23 };
-        let (h, w) = (rng.between(1, most), rng.between(1, most));
+        let (h, w) = (rng.range(1, most), rng.range(1, most));
         let span = |axis: usize| dilation[axis] * (kernel[axis] - 1) + 1;
         let (ph, pw) = (h + padding[0] + padding[1], w + padding[2] + padding[3]);
         if ph < span(0) || pw < span(1) {
@@ -374,25 +353,31 @@ fn random_case(rng: &mut Rng, family: Family) -> Case {
         if n * o * oh * ow * cg * kernel[0] * kernel[1] > family.work {
             continue;
         }
-        let activation = rng.pick(&[
-            Activation::None,
-            Activation::None,
-            Activation::Relu,
-            Activation::Relu6,
-            Activation::LeakyRelu { slope: 0.1 },
-            Activation::Sigmoid,
-            Activation::Tanh,
-            Activation::Silu,
-            Activation::HardSwish,
-        ]);
-        let algorithm = rng.pick(&[
-            Algorithm::Auto,
-            Algorithm::Auto,
-            Algorithm::Direct,
-            Algorithm::ImplicitGemm,
-        ]);
-        let prelu = activation == Activation::None && rng.below(3) == 0;
-        let kinds: [usize; 4] = std::array::from_fn(|_| rng.pick(&[0, 0, 0, 1, 2]));
+        let activation = pick(
+            rng,
+            &[
+                Activation::None,
+                Activation::None,
+                Activation::Relu,
+                Activation::Relu6,
+                Activation::LeakyRelu { slope: 0.1 },
+                Activation::Sigmoid,
+                Activation::Tanh,
+                Activation::Silu,
+                Activation::HardSwish,
+            ],
+        );
+        let algorithm = pick(
+            rng,
+            &[
+                Algorithm::Auto,
+                Algorithm::Auto,
+                Algorithm::Direct,
+                Algorithm::ImplicitGemm,
+            ],
+        );
+        let prelu = activation == Activation::None && rng.range(0, 2) == 0;
+        let kinds: [usize; 4] = std::array::from_fn(|_| pick(rng, &[0, 0, 0, 1, 2]));
         let x = Array::random(rng, &dims(layout, [n, c, h, w]), kinds[0]);
         let w = Array::random(rng, &dims(layout, [o, cg, kernel[0], kernel[1]]), kinds[1]);
         let shape = dims(layout, [n, o, oh, ow]);
@@ -409,12 +394,12 @@ fn random_case(rng: &mut Rng, family: Family) -> Case {
             },
             x,
             w,
-            bias: (rng.below(2) == 0).then(|| Array::random(rng, &[o], kinds[0])),
+            bias: (rng.range(0, 1) == 0).then(|| Array::random(rng, &[o], kinds[0])),
             slope: prelu.then(|| {
-                let len = rng.pick(&[1, o]);
+                let len = pick(rng, &[1, o]);
                 Array::random(rng, &[len], kinds[1])
             }),
-            residual: (rng.below(3) == 0).then(|| Array::random(rng, &shape, kinds[2])),
+            residual: (rng.range(0, 2) == 0).then(|| Array::random(rng, &shape, kinds[2])),
             out: Array::random(rng, &shape, kinds[3]),
         };
     }
@@ -422,8 +407,8 @@ fn random_case(rng: &mut Rng, family: Family) -> Case {
 
 fn random_cases(seed: u64, count: usize, family: Family) {
     let contexts = contexts();
-    let mut rng = Rng(seed);
-    for i in 0..count {
+    let mut rng = Random(seed);
+    for i in 0..cases(count) {
         let case = random_case(&mut rng, family);
         let expected = case.expected();
         for ctx in &contexts {
@@ -495,7 +480,7 @@ fn depthwise_matches_the_oracle() {
 /// Deep sums over small images, which are cut between channels and unfolded.
 #[test]
 fn deep_sums_match_the_oracle() {
-    let mut rng = Rng(77);
+    let mut rng = Random(77);
     for (layout, c, o, side, k) in [
         (Layout::Nchw, 300, 70, 5, 3),
         (Layout::Nhwc, 300, 70, 5, 3),
@@ -530,7 +515,7 @@ fn deep_sums_match_the_oracle() {
 /// A dilation so large that the rows in between do not fit the cache.
 #[test]
 fn far_dilation_matches_the_oracle() {
-    let mut rng = Rng(78);
+    let mut rng = Random(78);
     for (layout, groups) in [
         (Layout::Nchw, 1),
         (Layout::Nhwc, 1),
@@ -562,7 +547,7 @@ fn far_dilation_matches_the_oracle() {
 
 #[test]
 fn bits_do_not_depend_on_threads() {
-    let mut rng = Rng(4242);
+    let mut rng = Random(4242);
     let shapes = [
         (Layout::Nchw, 3, 16, 1, 120, 3, 1),
         (Layout::Nchw, 64, 96, 1, 14, 3, 1),
@@ -590,15 +575,8 @@ fn bits_do_not_depend_on_threads() {
             residual: None,
             out: Array::random(&mut rng, &dims(layout, [2, o, out, out]), 0),
         };
-        for isa in Isa::available() {
-            let results = [1, 2, 7].map(|num_threads| {
-                let options = Options {
-                    num_threads,
-                    max_isa: Some(isa.tier()),
-                    ..Options::default()
-                };
-                bits(&case.run(&Context::new(options).unwrap(), false))
-            });
+        for isa in isas() {
+            let results = [1, 2, 7].map(|threads| bits(&case.run(&context(isa, threads), false)));
             assert_eq!(results[0], results[1]);
             assert_eq!(results[0], results[2]);
         }
@@ -608,7 +586,7 @@ fn bits_do_not_depend_on_threads() {
 /// A plan is shared by threads.
 #[test]
 fn one_plan_on_many_threads() {
-    let mut rng = Rng(5);
+    let mut rng = Random(5);
     let ctx = Context::new(Options::default()).unwrap();
     let w = Array::random(&mut rng, &[10, 3, 3, 3], 0);
     let params = Conv2dParams::default();
@@ -698,7 +676,7 @@ fn nan_and_infinity_propagate() {
 /// The residual may be the output itself.
 #[test]
 fn residual_in_place() {
-    let mut rng = Rng(99);
+    let mut rng = Random(99);
     for layout in [Layout::Nchw, Layout::Nhwc] {
         for (groups, activation) in [
             (1, Activation::Relu),

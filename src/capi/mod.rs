@@ -6,15 +6,19 @@
 //! errors and panics into a status. Exports are written out plainly, one by
 //! one, because cbindgen makes `include/omma.h` from them.
 
+pub mod activation;
 pub mod boxes;
 mod call;
 pub mod context;
+pub mod conv;
 pub mod image;
 pub mod status;
 pub mod tensor;
 
+pub use activation::*;
 pub use boxes::*;
 pub use context::*;
+pub use conv::*;
 pub use image::*;
 pub use status::*;
 pub use tensor::*;

@@ -7,7 +7,9 @@
 //! where the bent argument is still legal (strides, offsets, alignment), the
 //! very same result.
 
+
 pub mod boxes;
+pub mod conv;
 
 use omma::capi::*;
 use std::ffi::{CStr, c_void};

@@ -1,0 +1,104 @@
+//! conv2d, and its plan, under the contract of the C ABI.
+
+use super::{Arg, Case, Type, params_bytes};
+use omma::capi::*;
+use std::ptr::{null, null_mut};
+
+fn params() -> OmmaConv2dParams {
+    OmmaConv2dParams {
+        struct_size: size_of::<OmmaConv2dParams>() as u32,
+        layout: OMMA_LAYOUT_NCHW,
+        stride: [1, 2],
+        padding: [1, 0, 2, 1],
+        dilation: [1, 1],
+        groups: 2,
+        activation: OMMA_ACTIVATION_RELU,
+        negative_slope: 0.0,
+        algorithm: OMMA_CONV_AUTO,
+        activation_slope: null(),
+    }
+}
+
+fn floats(n: usize) -> Vec<f32> {
+    (0..n).map(|i| (i * 37 % 19) as f32 / 4.0 - 2.0).collect()
+}
+
+pub fn cases() -> Vec<Case> {
+    let input = Arg::input("input", &[2, 4, 5, 9], &floats(360));
+    let weight = Arg::input("weight", &[6, 2, 3, 3], &floats(108));
+    let bias = Arg::input("bias", &[6], &floats(6)).optional();
+    let residual = Arg::input("residual", &[2, 6, 4, 5], &floats(240)).optional();
+    let output = Arg::output("output", Type::F32, &[2, 6, 4, 5]);
+    vec![
+        Case {
+            export: "omma_conv2d",
+            op: "conv2d",
+            params: params_bytes(&params()),
+            args: vec![
+                input.clone(),
+                weight.clone(),
+                bias.clone(),
+                residual.clone(),
+                output.clone(),
+            ],
+            call: Box::new(|ctx, params, t| {
+                // SAFETY: the harness hands over valid memory.
+                unsafe { omma_conv2d(ctx, params.cast(), t[0], t[1], t[2], t[3], t[4]) }
+            }),
+            in_place: true,
+        },
+        Case {
+            export: "omma_conv2d_create",
+            op: "conv2d",
+            params: params_bytes(&params()),
+            args: vec![weight.any_shape(), bias],
+            call: Box::new(|ctx, params, t| {
+                let mut plan = null_mut();
+                // SAFETY: the harness hands over valid memory.
+                unsafe {
+                    let status = omma_conv2d_create(ctx, params.cast(), t[0], t[1], &mut plan);
+                    assert_eq!(status == OMMA_OK, !plan.is_null());
+                    omma_conv2d_destroy(plan);
+                    status
+                }
+            }),
+            in_place: false,
+        },
+        Case {
+            export: "omma_conv2d_run",
+            op: "conv2d",
+            params: vec![],
+            args: vec![input, residual, output],
+            call: Box::new(|ctx, _, t| {
+                let w = floats(108);
+                let shape = [6i64, 2, 3, 3];
+                let weight = OmmaTensor {
+                    data: w.as_ptr().cast_mut().cast(),
+                    device: OmmaDevice {
+                        device_type: OMMA_DEVICE_CPU,
+                        device_id: 0,
+                    },
+                    ndim: 4,
+                    dtype: OmmaDataType {
+                        code: OMMA_DTYPE_FLOAT,
+                        bits: 32,
+                        lanes: 1,
+                    },
+                    shape: shape.as_ptr(),
+                    strides: null(),
+                    byte_offset: 0,
+                };
+                let mut plan = null_mut();
+                // SAFETY: the harness hands over valid memory.
+                unsafe {
+                    let made = omma_conv2d_create(ctx, &params(), &weight, null(), &mut plan);
+                    assert_eq!(made, OMMA_OK);
+                    let status = omma_conv2d_run(ctx, plan, t[0], t[1], t[2]);
+                    omma_conv2d_destroy(plan);
+                    status
+                }
+            }),
+            in_place: true,
+        },
+    ]
+}
