@@ -2,9 +2,11 @@
 
 mod activation;
 mod loops;
+mod pool;
 mod softmax;
 
 pub use activation::{
     gelu, gelu_tanh, hardswish, leaky_relu, prelu, relu, relu6, sigmoid, silu, tanh,
 };
+pub use pool::{AverageOver, Pool2d, avg_pool2d, max_pool2d};
 pub use softmax::{log_softmax, softmax};

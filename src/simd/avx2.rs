@@ -135,6 +135,18 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn deinterleave(self, a: __m256, b: __m256) -> (__m256, __m256) {
+        // SAFETY: the token proves that the CPU has AVX2.
+        unsafe {
+            let low = _mm256_permute2f128_ps::<0x20>(a, b);
+            let high = _mm256_permute2f128_ps::<0x31>(a, b);
+            (
+                _mm256_shuffle_ps::<0x88>(low, high),
+                _mm256_shuffle_ps::<0xDD>(low, high),
+            )
+        }
+    }
+    #[inline(always)]
     fn first(self, count: usize) -> __m256i {
         first(count)
     }

@@ -139,6 +139,19 @@ impl Simd for Avx512 {
         trunc_to_i32(a: __m512) -> __m512i = _mm512_cvttps_epi32(a);
     }
 
+    #[inline(always)]
+    fn deinterleave(self, a: __m512, b: __m512) -> (__m512, __m512) {
+        // SAFETY: the token proves that the CPU has AVX-512 F.
+        unsafe {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+            (
+                _mm512_permutex2var_ps(a, even, b),
+                _mm512_permutex2var_ps(a, odd, b),
+            )
+        }
+    }
+
     plain_ops! {
         and(a: __mmask16, b: __mmask16) -> __mmask16 = a & b;
         or(a: __mmask16, b: __mmask16) -> __mmask16 = a | b;

@@ -232,6 +232,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
         self.bits_to_f32(self.or_i32(self.bits(self.abs(a)), s))
     }
 
+    /// Every second element of `a` followed by `b`: those at even places, and those at odd.
+    fn deinterleave(self, a: Self::F32, b: Self::F32) -> (Self::F32, Self::F32);
+
     // ---- masks --------------------------------------------------------
 
     /// `a < b`.

@@ -148,6 +148,11 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn deinterleave(self, a: float32x4_t, b: float32x4_t) -> (float32x4_t, float32x4_t) {
+        // SAFETY: the token proves that the CPU has Advanced SIMD.
+        unsafe { (vuzp1q_f32(a, b), vuzp2q_f32(a, b)) }
+    }
+    #[inline(always)]
     fn shl_i32<const BITS: i32>(self, a: int32x4_t) -> int32x4_t {
         // SAFETY: the token proves that the CPU has Advanced SIMD.
         unsafe { vshlq_n_s32::<BITS>(a) }

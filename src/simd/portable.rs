@@ -221,6 +221,14 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn deinterleave(self, a: f32x4, b: f32x4) -> (f32x4, f32x4) {
+        let (a, b) = (a.to_array(), b.to_array());
+        (
+            f32x4::new([a[0], a[2], b[0], b[2]]),
+            f32x4::new([a[1], a[3], b[1], b[3]]),
+        )
+    }
+    #[inline(always)]
     fn shl_i32<const BITS: i32>(self, a: i32x4) -> i32x4 {
         a << BITS
     }

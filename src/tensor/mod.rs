@@ -8,10 +8,12 @@
 mod check;
 mod copy;
 mod dtype;
+mod layout;
 mod view;
 
 pub use check::{expect_rank, expect_same_shape, expect_shape, forbid_overlap};
 pub use copy::{Contiguous, ContiguousMut};
 pub(crate) use copy::{gather, scatter};
 pub use dtype::{Bool, DType, Element};
+pub use layout::Layout;
 pub use view::{MAX_RANK, Raw, View, ViewMut, Writer};
