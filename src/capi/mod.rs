@@ -12,6 +12,9 @@ mod call;
 pub mod context;
 pub mod conv;
 pub mod image;
+mod layout;
+pub mod nn;
+pub mod pool;
 pub mod status;
 pub mod tensor;
 
@@ -20,6 +23,8 @@ pub use boxes::*;
 pub use context::*;
 pub use conv::*;
 pub use image::*;
+pub use nn::*;
+pub use pool::*;
 pub use status::*;
 pub use tensor::*;
 

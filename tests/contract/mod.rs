@@ -8,6 +8,7 @@
 //! very same result.
 
 
+
 pub mod boxes;
 pub mod conv;
 
