@@ -28,6 +28,69 @@ template <typename T> inline T omma_init_()
 #define OMMA_INIT(type) {.struct_size = sizeof(type)}
 #endif
 
+/** `x` */
+#define OMMA_ACTIVATION_NONE 0
+
+/** `max(x, 0)` */
+#define OMMA_ACTIVATION_RELU 1
+
+/** `min(max(x, 0), 6)` */
+#define OMMA_ACTIVATION_RELU6 2
+
+/** `x` if positive, else `negative_slope * x` */
+#define OMMA_ACTIVATION_LEAKY_RELU 3
+
+/** `x` if positive, else `slope * x` with a slope for each channel */
+#define OMMA_ACTIVATION_PRELU 4
+
+/** `1 / (1 + exp(-x))` */
+#define OMMA_ACTIVATION_SIGMOID 5
+
+/** Hyperbolic tangent */
+#define OMMA_ACTIVATION_TANH 6
+
+/** `x * sigmoid(x)` */
+#define OMMA_ACTIVATION_SILU 7
+
+/** `x * relu6(x + 3) / 6` */
+#define OMMA_ACTIVATION_HARDSWISH 8
+
+/** `x / 2 * (1 + erf(x / sqrt(2)))` */
+#define OMMA_ACTIVATION_GELU 9
+
+/** `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))` */
+#define OMMA_ACTIVATION_GELU_TANH 10
+
+/** Two corners: x1, y1, x2, y2. */
+#define OMMA_BOX_XYXY 0
+
+/** A corner and the size: x1, y1, width, height. */
+#define OMMA_BOX_XYWH 1
+
+/** The centre and the size: cx, cy, width, height. */
+#define OMMA_BOX_CXCYWH 2
+
+/** Intersection over union. */
+#define OMMA_IOU 0
+
+/** Generalised IoU: less the share of the hull that neither box covers. */
+#define OMMA_GIOU 1
+
+/** Distance IoU: less the squared distance of the centres over that of the hull's corners. */
+#define OMMA_DIOU 2
+
+/** Complete IoU: distance IoU less a term for differing aspect ratios. */
+#define OMMA_CIOU 3
+
+/** The intersection is divided by the union. */
+#define OMMA_OVERLAP_UNION 0
+
+/** The intersection is divided by the smaller of both areas. */
+#define OMMA_OVERLAP_MIN 1
+
+/** In `OmmaNmsParams::flags`: `score_threshold` is set. */
+#define OMMA_NMS_SCORE_THRESHOLD 1
+
 /** The fastest tier that the CPU has. */
 #define OMMA_ISA_DEFAULT 0
 
@@ -42,6 +105,87 @@ template <typename T> inline T omma_init_()
 
 /** x86-64 with AVX-512 F, BW, CD, DQ and VL. */
 #define OMMA_ISA_AVX512 4
+
+/** Images (N, C, H, W), weights (O, C / groups, KH, KW). */
+#define OMMA_LAYOUT_NCHW 0
+
+/** Images (N, H, W, C), weights (O, KH, KW, C / groups). */
+#define OMMA_LAYOUT_NHWC 1
+
+/** The fastest for the shape. */
+#define OMMA_CONV_AUTO 0
+
+/** A matrix product that gathers the receptive fields while it runs. */
+#define OMMA_CONV_IMPLICIT_GEMM 1
+
+/** Register tiles that read the image itself, or a padded piece of it. */
+#define OMMA_CONV_DIRECT 2
+
+/** Reserved; `OMMA_UNSUPPORTED` in this version. */
+#define OMMA_CONV_WINOGRAD 3
+
+/** Bilinear. */
+#define OMMA_INTERPOLATION_LINEAR 0
+
+/** The value of one pixel. */
+#define OMMA_INTERPOLATION_NEAREST 1
+
+/** Bicubic. `OMMA_UNSUPPORTED` in this version. */
+#define OMMA_INTERPOLATION_CUBIC 2
+
+/** The mean over the area of the destination pixel. `OMMA_UNSUPPORTED` in this version. */
+#define OMMA_INTERPOLATION_AREA 3
+
+/** OpenCV's: asymmetric for nearest, half pixel for all others. */
+#define OMMA_COORDINATES_DEFAULT 0
+
+/** `(d + 1/2) scale - 1/2`: the borders of both images coincide. */
+#define OMMA_COORDINATES_HALF_PIXEL 1
+
+/** `d (source - 1) / (destination - 1)`: the corner pixels coincide. */
+#define OMMA_COORDINATES_ALIGN_CORNERS 2
+
+/** `d scale`: the first pixels coincide. */
+#define OMMA_COORDINATES_ASYMMETRIC 3
+
+/** A flag of `OmmaResizeParams`: widen the kernel when the image shrinks. `OMMA_UNSUPPORTED` in this version. */
+#define OMMA_RESIZE_ANTIALIAS 1
+
+/** A flag of `OmmaImageToTensorParams`: exchange the first and the third channel. */
+#define OMMA_IMAGE_SWAP_RB 1
+
+/** A flag of `OmmaImageToTensorParams`: keep the proportions, and pad. */
+#define OMMA_IMAGE_LETTERBOX 2
+
+/** A flag of `OmmaImageToTensorParams`: `pad_value` is set. */
+#define OMMA_IMAGE_PAD_VALUE 4
+
+/** (C, H, W): a plane per channel. */
+#define OMMA_LAYOUT_CHW 0
+
+/** (H, W, C): interleaved. */
+#define OMMA_LAYOUT_HWC 1
+
+/** In `OmmaLeakyReluParams::flags`: `negative_slope` is set. */
+#define OMMA_LEAKY_RELU_NEGATIVE_SLOPE 1
+
+/** In `OmmaPreluParams::flags`: `axis` is set. */
+#define OMMA_PRELU_AXIS 1
+
+/** In `OmmaSoftmaxParams::flags`: `axis` is set. */
+#define OMMA_SOFTMAX_AXIS 1
+
+/**
+ * In the `flags` of a pooling operator: the output's size is rounded up. A last window that
+ * would start in the padding behind the input is dropped, as in torch.
+ */
+#define OMMA_POOL_CEIL_MODE 1
+
+/**
+ * In the `flags` of `omma_avg_pool2d`: padding does not count for the mean
+ * (torch's `count_include_pad=False`).
+ */
+#define OMMA_POOL_EXCLUDE_PAD 2
 
 /** Major version of this header; the soname follows it. */
 #define OMMA_VERSION_MAJOR 0
@@ -76,8 +220,88 @@ template <typename T> inline T omma_init_()
  */
 typedef struct OmmaContext OmmaContext;
 
+/** A convolution whose weight is packed; see `omma_conv2d_create`. */
+typedef struct OmmaConv2d OmmaConv2d;
+
 /** What a function that can fail returns: `OMMA_OK` or the kind of failure. */
 typedef int32_t OmmaStatus;
+
+/** How overlap is measured. */
+typedef struct OmmaBoxIouParams {
+    /** `sizeof(OmmaBoxIouParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_IOU`, `OMMA_GIOU`, `OMMA_DIOU` or `OMMA_CIOU`. */
+    int32_t kind;
+    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
+    int32_t format;
+    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
+    int32_t offset;
+} OmmaBoxIouParams;
+
+/** Where the data of a tensor is: DLPack's `DLDevice`. */
+typedef struct OmmaDevice {
+    /** `OMMA_DEVICE_CPU`; pinned host memory of CUDA (3) and ROCm (11) is accepted too. */
+    int32_t device_type;
+    /** Not used. */
+    int32_t device_id;
+} OmmaDevice;
+
+/** The type of an element: DLPack's `DLDataType`. */
+typedef struct OmmaDataType {
+    /** `OMMA_DTYPE_FLOAT`, `OMMA_DTYPE_INT`, `OMMA_DTYPE_UINT` or `OMMA_DTYPE_BOOL`. */
+    uint8_t code;
+    /** Bits of an element. */
+    uint8_t bits;
+    /** 1. */
+    uint16_t lanes;
+} OmmaDataType;
+
+/**
+ * A borrowed n-dimensional array, laid out exactly as DLPack's `DLTensor`, so
+ * that a DLPack tensor is passed by a cast. Any strides are accepted, data
+ * need not be aligned; an inner dimension that is not contiguous may cost a
+ * packed copy. At most 8 dimensions.
+ */
+typedef struct OmmaTensor {
+    /** The array; may be NULL when it has no elements. */
+    void *data;
+    /** Where `data` is. */
+    struct OmmaDevice device;
+    /** Number of dimensions. */
+    int32_t ndim;
+    /** The type of an element. */
+    struct OmmaDataType dtype;
+    /** Elements along each dimension. */
+    const int64_t *shape;
+    /** Distance of neighbours along each dimension in elements; NULL for compact row-major. */
+    const int64_t *strides;
+    /** Bytes from `data` to the first element. */
+    uint64_t byte_offset;
+} OmmaTensor;
+
+/** How boxes suppress each other. */
+typedef struct OmmaNmsParams {
+    /** `sizeof(OmmaNmsParams)`. */
+    uint32_t struct_size;
+    /** 0 or `OMMA_NMS_SCORE_THRESHOLD`. */
+    uint32_t flags;
+    /** A box is suppressed when a better kept one overlaps it by more. Taken literally; not NaN. */
+    double iou_threshold;
+    /** With `OMMA_NMS_SCORE_THRESHOLD`: boxes whose score is not larger (or NaN) are left out. */
+    double score_threshold;
+    /** The most boxes to keep, 0 for no limit. */
+    int64_t max_output;
+    /** Only that many boxes with the best scores take part, 0 for all. */
+    int64_t max_candidates;
+    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
+    int32_t format;
+    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
+    int32_t offset;
+    /** `OMMA_OVERLAP_UNION` or `OMMA_OVERLAP_MIN`. */
+    int32_t overlap;
+    /** 0. */
+    uint32_t reserved;
+} OmmaNmsParams;
 
 /** A task that a caller's `parallel_for` runs. */
 typedef void (*OmmaTask)(void *arg, size_t index);
@@ -120,6 +344,158 @@ typedef struct OmmaContextOptions {
     void *allocator_user;
 } OmmaContextOptions;
 
+/** Options of a convolution; zero in a field is its default. */
+typedef struct OmmaConv2dParams {
+    /** `sizeof(OmmaConv2dParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_LAYOUT_…`: the order of axes of all arrays. */
+    int32_t layout;
+    /** Steps of the window, vertical and horizontal; 0 is 1. */
+    int32_t stride[2];
+    /** Zeros around the image: top, bottom, left, right. */
+    int32_t padding[4];
+    /** Distance of the window's taps, vertical and horizontal; 0 is 1. */
+    int32_t dilation[2];
+    /** Groups of channels that do not see one another; 0 is 1. */
+    int32_t groups;
+    /** An `OMMA_ACTIVATION_…`, applied after bias and residual. */
+    int32_t activation;
+    /** The factor of `OMMA_ACTIVATION_LEAKY_RELU`; 0 is 0.01. */
+    float negative_slope;
+    /** An `OMMA_CONV_…`: how to compute. */
+    int32_t algorithm;
+    /** The factors of `OMMA_ACTIVATION_PRELU`, of shape (1,) or (O,); else NULL. */
+    const struct OmmaTensor *activation_slope;
+} OmmaConv2dParams;
+
+/** Options of `omma_resize`; zero in a field is its default. */
+typedef struct OmmaResizeParams {
+    /** `sizeof(OmmaResizeParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_INTERPOLATION_…`; 0 is linear. */
+    int32_t interpolation;
+    /** An `OMMA_COORDINATES_…`. */
+    int32_t coordinates;
+    /** `OMMA_RESIZE_…` flags. */
+    uint32_t flags;
+} OmmaResizeParams;
+
+/**
+ * Options of `omma_image_to_tensor`; zero in a field is its default. A sample `v` becomes
+ * `(v * scale - mean) / std`, with `mean` and `std` in the order of the output's channels.
+ */
+typedef struct OmmaImageToTensorParams {
+    /** `sizeof(OmmaImageToTensorParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_IMAGE_…` flags. */
+    uint32_t flags;
+    /** An `OMMA_LAYOUT_…` of the output; 0 is (C, H, W). */
+    int32_t layout;
+    /** An `OMMA_COORDINATES_…`. */
+    int32_t coordinates;
+    /** Multiplies samples. 0: 1/255 for bytes, 1 for floats. */
+    float scale;
+    /** With `OMMA_IMAGE_PAD_VALUE`: the padding of a letterbox, in units of the image (before `scale`). Else it is 114. */
+    float pad_value;
+    /** Subtracted from the scaled sample. */
+    float mean[4];
+    /** What is left is divided by this. 0 is 1. */
+    float std[4];
+} OmmaImageToTensorParams;
+
+/**
+ * Where an image lands in a frame of other proportions. A point of the frame is
+ * `((x - left) / scale_x, (y - top) / scale_y)` in the image, borders of pixels being integers.
+ */
+typedef struct OmmaLetterbox {
+    /** Rows above the image. */
+    int64_t top;
+    /** Columns left of the image. */
+    int64_t left;
+    /** Height of the image in the frame. */
+    int64_t height;
+    /** Width of the image in the frame. */
+    int64_t width;
+    /** Height of the image in the frame over its own height. */
+    double scale_y;
+    /** Width of the image in the frame over its own width. */
+    double scale_x;
+} OmmaLetterbox;
+
+/** Options of `omma_leaky_relu`. */
+typedef struct OmmaLeakyReluParams {
+    /** `sizeof(OmmaLeakyReluParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_LEAKY_RELU_NEGATIVE_SLOPE` or 0. */
+    uint32_t flags;
+    /** The factor of negative values; 0.01 unless the flag is set. */
+    float negative_slope;
+} OmmaLeakyReluParams;
+
+/** Options of `omma_prelu`. */
+typedef struct OmmaPreluParams {
+    /** `sizeof(OmmaPreluParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_PRELU_AXIS` or 0. */
+    uint32_t flags;
+    /** The axis of the channels, negative from the end; 1 unless the flag is set. */
+    int32_t axis;
+} OmmaPreluParams;
+
+/** Options of `omma_softmax` and `omma_log_softmax`. */
+typedef struct OmmaSoftmaxParams {
+    /** `sizeof(OmmaSoftmaxParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_SOFTMAX_AXIS` or 0. */
+    uint32_t flags;
+    /** The axis to normalize along, negative from the end; -1 unless the flag is set. */
+    int32_t axis;
+} OmmaSoftmaxParams;
+
+/** Options of `omma_max_pool2d`; zero in a field is its default. */
+typedef struct OmmaMaxPool2dParams {
+    /** `sizeof(OmmaMaxPool2dParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_POOL_CEIL_MODE` or 0. */
+    uint32_t flags;
+    /** An `OMMA_LAYOUT_…`: the order of axes of all arrays. */
+    int32_t layout;
+    /** Rows and columns of the window. Required. */
+    int32_t kernel_size[2];
+    /** Steps of the window, vertical and horizontal; 0 is `kernel_size`. */
+    int32_t stride[2];
+    /**
+     * Rows and columns around the image: top, bottom, left, right. Each is
+     * less than the window spans. They are never the maximum.
+     */
+    int32_t padding[4];
+    /** Distance of the window's elements, vertical and horizontal; 0 is 1. */
+    int32_t dilation[2];
+} OmmaMaxPool2dParams;
+
+/** Options of `omma_avg_pool2d`; zero in a field is its default. */
+typedef struct OmmaAvgPool2dParams {
+    /** `sizeof(OmmaAvgPool2dParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_POOL_CEIL_MODE` and `OMMA_POOL_EXCLUDE_PAD`. */
+    uint32_t flags;
+    /** An `OMMA_LAYOUT_…`: the order of axes of all arrays. */
+    int32_t layout;
+    /** Rows and columns of the window. Required. */
+    int32_t kernel_size[2];
+    /** Steps of the window, vertical and horizontal; 0 is `kernel_size`. */
+    int32_t stride[2];
+    /**
+     * Rows and columns of zeros around the image: top, bottom, left, right.
+     * Each is less than the window spans.
+     */
+    int32_t padding[4];
+    /** Distance of the window's elements, vertical and horizontal; 0 is 1. */
+    int32_t dilation[2];
+    /** What sums are divided by, in place of the number of elements; 0 is that number. */
+    int32_t divisor_override;
+} OmmaAvgPool2dParams;
+
 /** Success. */
 #define OMMA_OK 0
 
@@ -144,6 +520,77 @@ typedef struct OmmaContextOptions {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * The overlap of every box of `a` (N, 4) with every box of `b` (M, 4), to
+ * `output` (N, M), all f32.
+ *
+ * Values are those of torchvision, except that 0/0 counts as 0: empty boxes
+ * overlap nothing. A NaN in a box gives NaN. `output` may not overlap an input.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors.
+ */
+OmmaStatus omma_box_iou(struct OmmaContext *ctx,
+                        const struct OmmaBoxIouParams *params,
+                        const struct OmmaTensor *a,
+                        const struct OmmaTensor *b,
+                        const struct OmmaTensor *output);
+
+/**
+ * The overlap of each box of `a` (N, 4) with the box of `b` (N, 4) at the same
+ * index, to `output` (N), all f32; otherwise as `omma_box_iou`.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors.
+ */
+OmmaStatus omma_box_iou_elementwise(struct OmmaContext *ctx,
+                                    const struct OmmaBoxIouParams *params,
+                                    const struct OmmaTensor *a,
+                                    const struct OmmaTensor *b,
+                                    const struct OmmaTensor *output);
+
+/**
+ * Greedy non-maximum suppression: of `boxes` (N, 4) f32 with `scores` (N) f32,
+ * the indices of those that no better kept one overlaps by more than
+ * `iou_threshold`, best first, to the first `count` elements of `indices` (any
+ * length) int64; the rest of `indices` is not written.
+ *
+ * Equal to torchvision's `nms` index by index: equal scores rank by index, NaN
+ * scores rank first, boxes without area or with a NaN neither suppress nor are
+ * suppressed (while the threshold is not negative).
+ *
+ * When `indices` is too short, the result is `OMMA_BUFFER_TOO_SMALL`, `count` is
+ * the length needed, and nothing else is written. N, or `max_output` if
+ * smaller, always suffices.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_nms(struct OmmaContext *ctx,
+                    const struct OmmaNmsParams *params,
+                    const struct OmmaTensor *boxes,
+                    const struct OmmaTensor *scores,
+                    const struct OmmaTensor *indices,
+                    int64_t *count);
+
+/**
+ * As `omma_nms`, among the boxes of each class alone; `classes` (N) is int64 or
+ * int32, any values. The result is ordered by score over all classes, equal
+ * scores by index; the limits in `params` count over all classes.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_batched_nms(struct OmmaContext *ctx,
+                            const struct OmmaNmsParams *params,
+                            const struct OmmaTensor *boxes,
+                            const struct OmmaTensor *scores,
+                            const struct OmmaTensor *classes,
+                            const struct OmmaTensor *indices,
+                            int64_t *count);
 
 /**
  * Makes a context. `options` may be NULL: all cores, the fastest tier, the system's memory.
@@ -186,6 +633,373 @@ int32_t omma_isa_available(int32_t isa);
 
 /** The name of a tier, an `OMMA_ISA_…`: `"portable"`, `"neon"`, `"avx2"`, `"avx512"`. Never NULL. */
 const char *omma_isa_name(int32_t isa);
+
+/**
+ * `output = activation(convolution(input, weight) + bias + residual)`, in float32.
+ *
+ * NCHW: `input` (N, C, H, W), `weight` (O, C / groups, KH, KW), `bias` (O,) or NULL,
+ * `residual` (N, O, OH, OW) or NULL, `output` (N, O, OH, OW). NHWC: `input` (N, H, W, C),
+ * `weight` (O, KH, KW, C / groups), `residual` and `output` (N, OH, OW, O). In both
+ * `OH = (H + top + bottom - dilation * (KH - 1) - 1) / stride + 1`, and OW likewise. The
+ * semantics are those of torch's `conv2d`: a cross-correlation with zero padding.
+ *
+ * Any strides. `output` may be the very memory of `residual` (same address and strides); any
+ * other overlap of it with an input is an error. A zero-sized batch is legal. Sums are in
+ * float32; the bits of the result do not depend on the number of threads. NaN and
+ * infinity propagate; whether a weight that is not finite meets the zeros of the
+ * padding is unspecified.
+ *
+ * The weight is packed in each call; a program that convolves with the same weight
+ * again is faster with `omma_conv2d_create`.
+ *
+ * The caller ensures:
+ * Tensors (also `params->activation_slope`) are NULL or describe valid memory; `ctx` and
+ * `params` are NULL or valid.
+ */
+OmmaStatus omma_conv2d(const struct OmmaContext *ctx,
+                       const struct OmmaConv2dParams *params,
+                       const struct OmmaTensor *input,
+                       const struct OmmaTensor *weight,
+                       const struct OmmaTensor *bias,
+                       const struct OmmaTensor *residual,
+                       const struct OmmaTensor *output);
+
+/**
+ * Packs a weight for the instruction set of `ctx`: a plan that convolves with it any
+ * number of times. Arguments as for `omma_conv2d`; weight, bias and slopes are not needed afterwards.
+ *
+ * A plan is immutable: any number of threads may run it at once, with a context they share
+ * or one each, on images of any size. It does not need the context that made it, but its
+ * memory comes from that context's allocator. Destroy it with `omma_conv2d_destroy`.
+ *
+ * The caller ensures:
+ * As for `omma_conv2d`; `plan` is NULL or valid for writing a pointer.
+ */
+OmmaStatus omma_conv2d_create(const struct OmmaContext *ctx,
+                              const struct OmmaConv2dParams *params,
+                              const struct OmmaTensor *weight,
+                              const struct OmmaTensor *bias,
+                              struct OmmaConv2d **plan);
+
+/**
+ * Convolves `input` into `output` with a plan; shapes, `residual` (which may be NULL) and
+ * overlap as for `omma_conv2d`. The instruction set is the plan's, threads and scratch are those of `ctx`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; tensors are NULL or describe valid memory.
+ */
+OmmaStatus omma_conv2d_run(const struct OmmaContext *ctx,
+                           const struct OmmaConv2d *plan,
+                           const struct OmmaTensor *input,
+                           const struct OmmaTensor *residual,
+                           const struct OmmaTensor *output);
+
+/**
+ * The height and width of the output for an input of height `h` and width `w`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `output_h` and `output_w` are NULL or valid for writing.
+ */
+OmmaStatus omma_conv2d_output_shape(const struct OmmaConv2d *plan,
+                                    int64_t h,
+                                    int64_t w,
+                                    int64_t *output_h,
+                                    int64_t *output_w);
+
+/**
+ * Writes which algorithm and instruction set a plan uses, for people, to `text`: at most
+ * `capacity` bytes, the terminating zero included. Does nothing when `plan` or `text` is NULL.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `text` is NULL or valid for writing `capacity` bytes.
+ */
+void omma_conv2d_describe(const struct OmmaConv2d *plan, char *text, size_t capacity);
+
+/**
+ * Frees a plan that no call uses any more. NULL is ignored.
+ *
+ * The caller ensures:
+ * `plan` is NULL or comes from `omma_conv2d_create` and was not destroyed.
+ */
+void omma_conv2d_destroy(struct OmmaConv2d *plan);
+
+/**
+ * Resizes an image to the size of `output`.
+ *
+ * `image` and `output` are (H, W, C) or (H, W), both uint8 or both float32, with the same channels (any number;
+ * one to four are fastest) and any strides: a region of interest is a tensor that points into the image, and
+ * nothing outside of it is read. They may not overlap in memory.
+ *
+ * Linear, uint8: the very bits of OpenCV's `INTER_LINEAR`, on every CPU. Linear, float32: its weights, computed in
+ * float32; NaN and infinity in any of the four samples, even one of weight zero, give NaN or infinity. Nearest:
+ * `OMMA_COORDINATES_DEFAULT` is OpenCV's `INTER_NEAREST` and torch's `nearest`, `floor(d * scale)`;
+ * `OMMA_COORDINATES_HALF_PIXEL` is the pixel under the centre, torch's `nearest-exact`;
+ * `OMMA_COORDINATES_ALIGN_CORNERS` the closest, ties to the larger index. The same size is a copy.
+ *
+ * Errors: an image without pixels for an output that has some; `OMMA_UNSUPPORTED` for cubic, area and antialias.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
+ */
+OmmaStatus omma_resize(const struct OmmaContext *ctx,
+                       const struct OmmaResizeParams *params,
+                       const struct OmmaTensor *image,
+                       const struct OmmaTensor *output);
+
+/**
+ * Turns an image into the tensor of a network: resizing or letterboxing, channel order, normalisation and
+ * layout in one pass.
+ *
+ * `image` is (H, W, C) or (H, W), uint8 or float32, with one to four channels and any strides. `output` is float32,
+ * (C, H', W') or (H', W', C) by `layout`, or the same with a leading 1, with any strides, so it may be a slot of a batch. They may not overlap.
+ *
+ * Where the size of the output differs from the image's the image is resized bilinearly as by `omma_resize`, bytes to
+ * bytes. The result is what `cv2.resize` and then `(v * scale - mean) / std` give, up to the rounding of float32
+ * (one fused `v * (scale / std) - mean / std`). With `OMMA_IMAGE_LETTERBOX` the image keeps its proportions and
+ * lands where `omma_letterbox` says; the rest is `pad_value`, normalised like a sample. NaN and infinity propagate.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
+ */
+OmmaStatus omma_image_to_tensor(const struct OmmaContext *ctx,
+                                const struct OmmaImageToTensorParams *params,
+                                const struct OmmaTensor *image,
+                                const struct OmmaTensor *output);
+
+/**
+ * Where an image lands in a frame when it is scaled by
+ * `min(frame_height / image_height, frame_width / image_width)`, its sides rounded (ties to even, at least 1), and
+ * centred, the odd pixel of a margin to the right and below. As Ultralytics' `LetterBox`.
+ *
+ * The caller ensures:
+ * `placement` is NULL (an error) or valid for writing.
+ */
+OmmaStatus omma_letterbox(int64_t image_height,
+                          int64_t image_width,
+                          int64_t frame_height,
+                          int64_t frame_width,
+                          struct OmmaLetterbox *placement);
+
+/**
+ * `output = max(x, 0)`, element by element, in float32.
+ *
+ * Any shape, any strides; `output` has the shape of `input` and may be the very same memory
+ * (same address and strides); any other overlap is an error. NaN gives NaN.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_relu(const struct OmmaContext *ctx,
+                     const struct OmmaTensor *input,
+                     const struct OmmaTensor *output);
+
+/**
+ * `output = min(max(x, 0), 6)`, element by element, in float32.
+ *
+ * Any shape, any strides; `output` has the shape of `input` and may be the very same memory
+ * (same address and strides); any other overlap is an error. NaN gives NaN.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_relu6(const struct OmmaContext *ctx,
+                      const struct OmmaTensor *input,
+                      const struct OmmaTensor *output);
+
+/**
+ * `output = 1 / (1 + exp(-x))`, element by element, in float32.
+ *
+ * Any shape, any strides; `output` has the shape of `input` and may be the very same memory
+ * (same address and strides); any other overlap is an error. NaN gives NaN.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_sigmoid(const struct OmmaContext *ctx,
+                        const struct OmmaTensor *input,
+                        const struct OmmaTensor *output);
+
+/**
+ * `output = tanh(x)`, element by element, in float32.
+ *
+ * Any shape, any strides; `output` has the shape of `input` and may be the very same memory
+ * (same address and strides); any other overlap is an error. NaN gives NaN.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_tanh(const struct OmmaContext *ctx,
+                     const struct OmmaTensor *input,
+                     const struct OmmaTensor *output);
+
+/**
+ * `output = x * sigmoid(x)`, element by element, in float32.
+ *
+ * Any shape, any strides; `output` has the shape of `input` and may be the very same memory
+ * (same address and strides); any other overlap is an error. NaN gives NaN. At -inf it is NaN, as in torch.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_silu(const struct OmmaContext *ctx,
+                     const struct OmmaTensor *input,
+                     const struct OmmaTensor *output);
+
+/**
+ * `output = x * relu6(x + 3) / 6`, element by element, in float32.
+ *
+ * Any shape, any strides; `output` has the shape of `input` and may be the very same memory
+ * (same address and strides); any other overlap is an error. NaN gives NaN. At -inf it is NaN, as in torch.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_hardswish(const struct OmmaContext *ctx,
+                          const struct OmmaTensor *input,
+                          const struct OmmaTensor *output);
+
+/**
+ * `output = x / 2 * (1 + erf(x / sqrt(2)))`, element by element, in float32.
+ *
+ * Any shape, any strides; `output` has the shape of `input` and may be the very same memory
+ * (same address and strides); any other overlap is an error. NaN gives NaN. At -inf it is NaN, as in torch.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_gelu(const struct OmmaContext *ctx,
+                     const struct OmmaTensor *input,
+                     const struct OmmaTensor *output);
+
+/**
+ * `output = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))`, element by element, in float32.
+ *
+ * Any shape, any strides; `output` has the shape of `input` and may be the very same memory
+ * (same address and strides); any other overlap is an error. NaN gives NaN. At -inf it is NaN, as in torch.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_gelu_tanh(const struct OmmaContext *ctx,
+                          const struct OmmaTensor *input,
+                          const struct OmmaTensor *output);
+
+/**
+ * `output = x` if positive, else `negative_slope * x`, element by element, in float32.
+ *
+ * Any shape, any strides; `output` has the shape of `input` and may be the very same memory
+ * (same address and strides); any other overlap is an error. NaN gives NaN.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_leaky_relu(const struct OmmaContext *ctx,
+                           const struct OmmaLeakyReluParams *params,
+                           const struct OmmaTensor *input,
+                           const struct OmmaTensor *output);
+
+/**
+ * `output = x` if positive, else `slope * x`, element by element, in float32.
+ *
+ * `slope` has shape (1,); or (C,), C being the size of `params->axis` of `input`; or as many
+ * dimensions as `input`, each of its size or 1, to be repeated along it.
+ *
+ * Any shape, any strides; `output` has the shape of `input` and may be the very same memory
+ * (same address and strides); any other overlap is an error. NaN gives NaN.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_prelu(const struct OmmaContext *ctx,
+                      const struct OmmaPreluParams *params,
+                      const struct OmmaTensor *input,
+                      const struct OmmaTensor *slope,
+                      const struct OmmaTensor *output);
+
+/**
+ * `output = exp(x - max) / sum(exp(x - max))` with maximum and sum along one axis, in float32.
+ *
+ * Any shape, any strides; `output` has the shape of `input` and may be the very same memory
+ * (same address and strides); any other overlap is an error. As in torch, a NaN or +inf in a row, or
+ * nothing but -inf, makes the row NaN. The bits of the result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_softmax(const struct OmmaContext *ctx,
+                        const struct OmmaSoftmaxParams *params,
+                        const struct OmmaTensor *input,
+                        const struct OmmaTensor *output);
+
+/**
+ * `output = x - max - log(sum(exp(x - max)))` with maximum and sum along one axis, in float32.
+ *
+ * Shapes, strides, overlap and numbers that are not finite: as `omma_softmax`.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_log_softmax(const struct OmmaContext *ctx,
+                            const struct OmmaSoftmaxParams *params,
+                            const struct OmmaTensor *input,
+                            const struct OmmaTensor *output);
+
+/**
+ * The largest element of each window, and optionally where it is, in float32.
+ *
+ * `input` (N, C, H, W) or (C, H, W), NHWC: (N, H, W, C) or (H, W, C). `output` and, unless
+ * NULL, `indices` (int64) have its shape with OH and OW in place of H and W:
+ * `OH = (H + top + bottom - dilation * (KH - 1) - 1) / stride + 1`, OW likewise.
+ *
+ * An index counts in one image's plane: row times W plus column. The semantics are torch's: a
+ * window with a NaN gives NaN and the index of its last NaN; the first of equal maxima counts. A
+ * dilated window that hits no element gives -inf and index -1.
+ *
+ * Any strides. `output` and `indices` overlap neither `input` nor one another. A batch of zero is
+ * legal. The bits of the result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_max_pool2d(const struct OmmaContext *ctx,
+                           const struct OmmaMaxPool2dParams *params,
+                           const struct OmmaTensor *input,
+                           const struct OmmaTensor *output,
+                           const struct OmmaTensor *indices);
+
+/**
+ * The mean of each window, in float32.
+ *
+ * `input` (N, C, H, W) or (C, H, W), NHWC: (N, H, W, C) or (H, W, C). `output` has its shape with
+ * OH and OW in place of H and W, as in `omma_max_pool2d`. A sum is divided by the
+ * number of the window's elements that are in the input or its padding, by those in the input alone
+ * (`OMMA_POOL_EXCLUDE_PAD`), or by `divisor_override`. The semantics are torch's; NaN and infinity
+ * propagate. A dilated window that hits no element gives 0.
+ *
+ * Any strides. `output` does not overlap `input`. A batch of zero is legal. The bits of the
+ * result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_avg_pool2d(const struct OmmaContext *ctx,
+                           const struct OmmaAvgPool2dParams *params,
+                           const struct OmmaTensor *input,
+                           const struct OmmaTensor *output);
 
 /** The version of the library: `major * 10000 + minor * 100 + patch`. */
 uint32_t omma_version(void);
