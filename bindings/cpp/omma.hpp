@@ -250,3 +250,268 @@ private:
     detail::Owner<OmmaContext, omma_context_destroy> handle_;
 };
 
+// ---- convolution -----------------------------------------------------------
+
+// What a convolution is beyond its arrays; every setter returns the object.
+class Conv2dOptions {
+public:
+    Conv2dOptions& stride(int32_t both) { return stride(both, both); }
+    Conv2dOptions& stride(int32_t vertical, int32_t horizontal) {
+        params_.stride[0] = vertical;
+        params_.stride[1] = horizontal;
+        return *this;
+    }
+    Conv2dOptions& padding(int32_t all) { return padding(all, all, all, all); }
+    Conv2dOptions& padding(int32_t top, int32_t bottom, int32_t left, int32_t right) {
+        const int32_t sides[4] = {top, bottom, left, right};
+        for (int i = 0; i < 4; ++i) params_.padding[i] = sides[i];
+        return *this;
+    }
+    Conv2dOptions& dilation(int32_t both) { return dilation(both, both); }
+    Conv2dOptions& dilation(int32_t vertical, int32_t horizontal) {
+        params_.dilation[0] = vertical;
+        params_.dilation[1] = horizontal;
+        return *this;
+    }
+    Conv2dOptions& groups(int32_t count) {
+        params_.groups = count;
+        return *this;
+    }
+    Conv2dOptions& layout(int32_t layout) {
+        params_.layout = layout;
+        return *this;
+    }
+    Conv2dOptions& algorithm(int32_t algorithm) {
+        params_.algorithm = algorithm;
+        return *this;
+    }
+    // An OMMA_ACTIVATION_… other than PRELU.
+    Conv2dOptions& activation(int32_t kind, float negative_slope = 0) {
+        params_.activation = kind;
+        params_.negative_slope = negative_slope;
+        return *this;
+    }
+    // PReLU with a slope per output channel, or one for all.
+    Conv2dOptions& prelu(Tensor<const float> slope) {
+        params_.activation = OMMA_ACTIVATION_PRELU;
+        slope_ = slope;
+        return *this;
+    }
+
+    // The params with the slope's tensor, for the time of a call.
+    class Filled {
+    public:
+        explicit Filled(const Conv2dOptions& options) : slope_(options.slope_), params_(options.params_) {
+            params_.activation_slope = slope_;
+        }
+        operator const OmmaConv2dParams*() const { return &params_; }
+
+    private:
+        TensorRef slope_;
+        OmmaConv2dParams params_;
+    };
+
+private:
+    OmmaConv2dParams params_ = params<OmmaConv2dParams>();
+    Tensor<const float> slope_;
+};
+
+// The weights are packed in the call; with weights that stay, make a Conv2d.
+inline Outcome conv2d(const Context& context, const TensorRef& input, const TensorRef& weight, const TensorRef& bias,
+                      const TensorRef& output, const Conv2dOptions& options = {}, const TensorRef& residual = {}) {
+    return check(omma_conv2d(context.get(), Conv2dOptions::Filled(options), input, weight, bias, residual, output));
+}
+
+// A convolution with its weights packed once; immutable, may be run by several threads.
+class Conv2d {
+public:
+    Conv2d() = default;
+#ifndef OMMA_NO_EXCEPTIONS
+    Conv2d(const Context& context, const TensorRef& weight, const TensorRef& bias, const Conv2dOptions& options = {}) {
+        check(create(context, weight, bias, options, *this).code());
+    }
+#endif
+    static Status create(const Context& context, const TensorRef& weight, const TensorRef& bias,
+                         const Conv2dOptions& options, Conv2d& plan) {
+        OmmaConv2d* handle = nullptr;
+        const OmmaStatus status =
+            omma_conv2d_create(context.get(), Conv2dOptions::Filled(options), weight, bias, &handle);
+        plan.handle_.reset(handle);
+        return Status(status);
+    }
+    Outcome run(const Context& context, const TensorRef& input, const TensorRef& output,
+                const TensorRef& residual = {}) const {
+        return check(omma_conv2d_run(context.get(), handle_.get(), input, residual, output));
+    }
+    // Height and width of the output for an input of h x w.
+    Outcome output_shape(int64_t h, int64_t w, int64_t& output_h, int64_t& output_w) const {
+        return check(omma_conv2d_output_shape(handle_.get(), h, w, &output_h, &output_w));
+    }
+    // The algorithm and the instruction set.
+    std::string describe() const {
+        char text[128] = "";
+        omma_conv2d_describe(handle_.get(), text, sizeof text);
+        return text;
+    }
+
+private:
+    detail::Owner<OmmaConv2d, omma_conv2d_destroy> handle_;
+};
+
+// ---- activations and softmax -----------------------------------------------
+
+inline Outcome relu(const Context& c, const TensorRef& x, const TensorRef& y) { return check(omma_relu(c.get(), x, y)); }
+inline Outcome relu6(const Context& c, const TensorRef& x, const TensorRef& y) { return check(omma_relu6(c.get(), x, y)); }
+inline Outcome sigmoid(const Context& c, const TensorRef& x, const TensorRef& y) { return check(omma_sigmoid(c.get(), x, y)); }
+inline Outcome tanh(const Context& c, const TensorRef& x, const TensorRef& y) { return check(omma_tanh(c.get(), x, y)); }
+inline Outcome silu(const Context& c, const TensorRef& x, const TensorRef& y) { return check(omma_silu(c.get(), x, y)); }
+inline Outcome hardswish(const Context& c, const TensorRef& x, const TensorRef& y) { return check(omma_hardswish(c.get(), x, y)); }
+inline Outcome gelu(const Context& c, const TensorRef& x, const TensorRef& y) { return check(omma_gelu(c.get(), x, y)); }
+inline Outcome gelu_tanh(const Context& c, const TensorRef& x, const TensorRef& y) { return check(omma_gelu_tanh(c.get(), x, y)); }
+
+inline Outcome leaky_relu(const Context& c, const TensorRef& x, const TensorRef& y, float negative_slope = 0.01f) {
+    auto p = params<OmmaLeakyReluParams>();
+    p.flags = OMMA_LEAKY_RELU_NEGATIVE_SLOPE;
+    p.negative_slope = negative_slope;
+    return check(omma_leaky_relu(c.get(), &p, x, y));
+}
+
+// slope has one value, or one per index of `axis`.
+inline Outcome prelu(const Context& c, const TensorRef& x, const TensorRef& slope, const TensorRef& y, int32_t axis = 1) {
+    auto p = params<OmmaPreluParams>();
+    p.flags = OMMA_PRELU_AXIS;
+    p.axis = axis;
+    return check(omma_prelu(c.get(), &p, x, slope, y));
+}
+
+inline Outcome softmax(const Context& c, const TensorRef& x, const TensorRef& y, int32_t axis = -1) {
+    auto p = params<OmmaSoftmaxParams>();
+    p.flags = OMMA_SOFTMAX_AXIS;
+    p.axis = axis;
+    return check(omma_softmax(c.get(), &p, x, y));
+}
+
+inline Outcome log_softmax(const Context& c, const TensorRef& x, const TensorRef& y, int32_t axis = -1) {
+    auto p = params<OmmaSoftmaxParams>();
+    p.flags = OMMA_SOFTMAX_AXIS;
+    p.axis = axis;
+    return check(omma_log_softmax(c.get(), &p, x, y));
+}
+
+// ---- pooling ---------------------------------------------------------------
+
+// Windows of a pooling: OmmaMaxPool2dParams or OmmaAvgPool2dParams, filled.
+template <typename Params>
+Params pool(int32_t kernel_size, int32_t stride = 0, int32_t padding = 0, bool ceil_mode = false) {
+    auto p = params<Params>();
+    for (int i = 0; i < 2; ++i) {
+        p.kernel_size[i] = kernel_size;
+        p.stride[i] = stride;
+    }
+    for (int i = 0; i < 4; ++i) p.padding[i] = padding;
+    if (ceil_mode) p.flags |= OMMA_POOL_CEIL_MODE;
+    return p;
+}
+
+// indices may be absent.
+inline Outcome max_pool2d(const Context& c, const OmmaMaxPool2dParams& p, const TensorRef& x, const TensorRef& y,
+                          const TensorRef& indices = {}) {
+    return check(omma_max_pool2d(c.get(), &p, x, y, indices));
+}
+
+inline Outcome avg_pool2d(const Context& c, const OmmaAvgPool2dParams& p, const TensorRef& x, const TensorRef& y) {
+    return check(omma_avg_pool2d(c.get(), &p, x, y));
+}
+
+// ---- images ----------------------------------------------------------------
+
+// From the size of `image` to that of `output`; interpolation is an OMMA_INTERPOLATION_….
+inline Outcome resize(const Context& c, const TensorRef& image, const TensorRef& output,
+                      int32_t interpolation = OMMA_INTERPOLATION_LINEAR,
+                      int32_t coordinates = OMMA_COORDINATES_DEFAULT, uint32_t flags = 0) {
+    auto p = params<OmmaResizeParams>();
+    p.interpolation = interpolation;
+    p.coordinates = coordinates;
+    p.flags = flags;
+    return check(omma_resize(c.get(), &p, image, output));
+}
+
+// Resizes, reorders channels, normalises and transposes in one pass; see omma_image_to_tensor.
+inline Outcome image_to_tensor(const Context& c, const OmmaImageToTensorParams& p, const TensorRef& image,
+                               const TensorRef& output) {
+    return check(omma_image_to_tensor(c.get(), &p, image, output));
+}
+
+// ---- boxes -----------------------------------------------------------------
+
+inline Outcome box_iou(const Context& c, const TensorRef& a, const TensorRef& b, const TensorRef& output,
+                       int32_t kind = OMMA_IOU, int32_t format = OMMA_BOX_XYXY, int32_t offset = 0) {
+    auto p = params<OmmaBoxIouParams>();
+    p.kind = kind;
+    p.format = format;
+    p.offset = offset;
+    return check(omma_box_iou(c.get(), &p, a, b, output));
+}
+
+// How boxes suppress one another; every setter returns the object.
+class NmsOptions {
+public:
+    explicit NmsOptions(double iou_threshold) { params_.iou_threshold = iou_threshold; }
+    NmsOptions& score_threshold(double threshold) {
+        params_.flags |= OMMA_NMS_SCORE_THRESHOLD;
+        params_.score_threshold = threshold;
+        return *this;
+    }
+    NmsOptions& max_output(int64_t count) {
+        params_.max_output = count;
+        return *this;
+    }
+    NmsOptions& max_candidates(int64_t count) {
+        params_.max_candidates = count;
+        return *this;
+    }
+    // An OMMA_BOX_….
+    NmsOptions& format(int32_t format) {
+        params_.format = format;
+        return *this;
+    }
+    NmsOptions& offset(int32_t offset) {
+        params_.offset = offset;
+        return *this;
+    }
+    // An OMMA_OVERLAP_….
+    NmsOptions& overlap(int32_t overlap) {
+        params_.overlap = overlap;
+        return *this;
+    }
+    const OmmaNmsParams* get() const { return &params_; }
+
+private:
+    OmmaNmsParams params_ = params<OmmaNmsParams>();
+};
+
+// The kept boxes, best first, to `kept`, which is made as long as there are.
+inline Outcome nms(const Context& c, const NmsOptions& options, Tensor<const float> boxes, Tensor<const float> scores,
+                   std::vector<int64_t>& kept) {
+    kept.resize(static_cast<size_t>(scores.size()));
+    int64_t count = 0;
+    const OmmaStatus status = omma_nms(c.get(), options.get(), TensorRef(boxes), TensorRef(scores),
+                                       TensorRef(view(kept, {scores.size()})), &count);
+    kept.resize(static_cast<size_t>(status == OMMA_OK ? count : 0));
+    return check(status);
+}
+
+// As nms, among the boxes of each class alone.
+inline Outcome batched_nms(const Context& c, const NmsOptions& options, Tensor<const float> boxes,
+                           Tensor<const float> scores, Tensor<const int64_t> classes, std::vector<int64_t>& kept) {
+    kept.resize(static_cast<size_t>(scores.size()));
+    int64_t count = 0;
+    const OmmaStatus status = omma_batched_nms(c.get(), options.get(), TensorRef(boxes), TensorRef(scores),
+                                               TensorRef(classes), TensorRef(view(kept, {scores.size()})), &count);
+    kept.resize(static_cast<size_t>(status == OMMA_OK ? count : 0));
+    return check(status);
+}
+
+}  // namespace omma
+
+#endif  // OMMA_HPP

@@ -152,7 +152,7 @@ fn nms_params(op: &str, p: &OmmaNmsParams) -> Result<NmsParams> {
 /// Pointers are NULL or valid as documented for contexts, params and tensors.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omma_box_iou(
-    ctx: *mut OmmaContext,
+    ctx: *const OmmaContext,
     params: *const OmmaBoxIouParams,
     a: *const OmmaTensor,
     b: *const OmmaTensor,
@@ -183,7 +183,7 @@ pub unsafe extern "C" fn omma_box_iou(
 /// Pointers are NULL or valid as documented for contexts, params and tensors.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omma_box_iou_elementwise(
-    ctx: *mut OmmaContext,
+    ctx: *const OmmaContext,
     params: *const OmmaBoxIouParams,
     a: *const OmmaTensor,
     b: *const OmmaTensor,
@@ -225,7 +225,7 @@ pub unsafe extern "C" fn omma_box_iou_elementwise(
 /// `count` is NULL or valid for writing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omma_nms(
-    ctx: *mut OmmaContext,
+    ctx: *const OmmaContext,
     params: *const OmmaNmsParams,
     boxes: *const OmmaTensor,
     scores: *const OmmaTensor,
@@ -269,7 +269,7 @@ pub unsafe extern "C" fn omma_nms(
 /// `count` is NULL or valid for writing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn omma_batched_nms(
-    ctx: *mut OmmaContext,
+    ctx: *const OmmaContext,
     params: *const OmmaNmsParams,
     boxes: *const OmmaTensor,
     scores: *const OmmaTensor,
