@@ -1,8 +1,8 @@
 """Minimax polynomials of src/simd/math.rs.
 
 Prints, for every table there, coefficients that are floats already: the
-weighted error is minimised (Remez exchange), the lowest coefficient is rounded
-to f32, the rest is fitted again to what that left, and so on up.
+weighted error is minimised (Remez exchange), the highest coefficient is rounded
+to f32, the rest is fitted again to what that left, and so on down.
 """
 import struct
 import sys
