@@ -8,10 +8,16 @@
 
 mod call;
 pub mod context;
+pub mod layout;
+pub mod nn;
+pub mod pool;
 pub mod status;
 pub mod tensor;
 
 pub use context::*;
+pub use layout::*;
+pub use nn::*;
+pub use pool::*;
 pub use status::*;
 pub use tensor::*;
 

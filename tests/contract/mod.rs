@@ -7,6 +7,8 @@
 //! where the bent argument is still legal (strides, offsets, alignment), the
 //! very same result.
 
+pub mod nn;
+
 use omma::capi::*;
 use std::ffi::{CStr, c_void};
 
