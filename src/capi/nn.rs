@@ -342,7 +342,11 @@ pub unsafe extern "C" fn omma_softmax(
         };
         let axis = flagged(call.op, p.flags, OMMA_SOFTMAX_AXIS, p.axis, -1)? as isize;
         // SAFETY: as above.
-        unsafe { elementwise(call, input, output, |ctx, x, out| nn::softmax(ctx, axis, x, out)) }
+        unsafe {
+            elementwise(call, input, output, |ctx, x, out| {
+                nn::softmax(ctx, axis, x, out)
+            })
+        }
     })
 }
 
@@ -368,6 +372,10 @@ pub unsafe extern "C" fn omma_log_softmax(
         };
         let axis = flagged(call.op, p.flags, OMMA_SOFTMAX_AXIS, p.axis, -1)? as isize;
         // SAFETY: as above.
-        unsafe { elementwise(call, input, output, |ctx, x, out| nn::log_softmax(ctx, axis, x, out)) }
+        unsafe {
+            elementwise(call, input, output, |ctx, x, out| {
+                nn::log_softmax(ctx, axis, x, out)
+            })
+        }
     })
 }

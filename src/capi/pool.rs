@@ -149,7 +149,15 @@ pub unsafe extern "C" fn omma_max_pool2d(
             dilation,
             ..
         } = p;
-        let pool = pool(call.op, layout, kernel_size, stride, padding, dilation, flags)?;
+        let pool = pool(
+            call.op,
+            layout,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            flags,
+        )?;
         let indices = at.as_mut().map(|at| at.view()).transpose()?;
         max_pool2d(call.ctx, &pool, x.view(), out.view()?, indices)?;
         out.finish()?;
@@ -198,7 +206,15 @@ pub unsafe extern "C" fn omma_avg_pool2d(
             dilation,
             ..
         } = p;
-        let pool = pool(call.op, layout, kernel_size, stride, padding, dilation, flags)?;
+        let pool = pool(
+            call.op,
+            layout,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            flags,
+        )?;
         let over = match p.divisor_override {
             0 if p.flags & OMMA_POOL_EXCLUDE_PAD != 0 => AverageOver::Input,
             0 => AverageOver::Padded,

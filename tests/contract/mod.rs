@@ -9,8 +9,10 @@
 
 
 
+
 pub mod boxes;
 pub mod conv;
+pub mod nn;
 
 use omma::capi::*;
 use std::ffi::{CStr, c_void};
