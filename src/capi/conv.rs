@@ -3,17 +3,13 @@
 use super::activation::{OMMA_ACTIVATION_PRELU, activation};
 use super::call::{Call, Params};
 use super::context::OmmaContext;
+use super::layout::{OMMA_LAYOUT_NCHW, OMMA_LAYOUT_NHWC};
 use super::status::{OmmaStatus, guard};
 use super::tensor::OmmaTensor;
 use crate::conv::{Algorithm, Conv2d, Conv2dParams, Layout, conv2d};
 use crate::error::{Result, bail, ensure};
 use crate::tensor::View;
 use std::ffi::c_char;
-
-/// Images (N, C, H, W), weights (O, C / groups, KH, KW).
-pub const OMMA_LAYOUT_NCHW: i32 = 0;
-/// Images (N, H, W, C), weights (O, KH, KW, C / groups).
-pub const OMMA_LAYOUT_NHWC: i32 = 1;
 
 /// The fastest for the shape.
 pub const OMMA_CONV_AUTO: i32 = 0;

@@ -1,5 +1,6 @@
 //! Image geometry.
 
+use super::layout::{OMMA_LAYOUT_NCHW, OMMA_LAYOUT_NHWC};
 use super::{Call, OmmaContext, OmmaStatus, OmmaTensor, Params, guard};
 use crate::error::{Result, bail, ensure};
 use crate::image::{
@@ -14,7 +15,7 @@ pub const OMMA_INTERPOLATION_LINEAR: i32 = 0;
 pub const OMMA_INTERPOLATION_NEAREST: i32 = 1;
 /// Bicubic. `OMMA_UNSUPPORTED` in this version.
 pub const OMMA_INTERPOLATION_CUBIC: i32 = 2;
-/// The mean over the area of the destination pixel. `OMMA_UNSUPPORTED` in this version.
+/// The mean over the area of the destination pixel.
 pub const OMMA_INTERPOLATION_AREA: i32 = 3;
 
 /// OpenCV's: asymmetric for nearest, half pixel for all others.
@@ -35,11 +36,6 @@ pub const OMMA_IMAGE_SWAP_RB: u32 = 1;
 pub const OMMA_IMAGE_LETTERBOX: u32 = 2;
 /// A flag of `OmmaImageToTensorParams`: `pad_value` is set.
 pub const OMMA_IMAGE_PAD_VALUE: u32 = 4;
-
-/// (C, H, W): a plane per channel.
-pub const OMMA_LAYOUT_CHW: i32 = 0;
-/// (H, W, C): interleaved.
-pub const OMMA_LAYOUT_HWC: i32 = 1;
 
 /// Options of `omma_resize`; zero in a field is its default.
 #[repr(C)]
@@ -67,7 +63,7 @@ pub struct OmmaImageToTensorParams {
     pub struct_size: u32,
     /// `OMMA_IMAGE_…` flags.
     pub flags: u32,
-    /// An `OMMA_LAYOUT_…` of the output; 0 is (C, H, W).
+    /// An `OMMA_LAYOUT_…` of the output: (C, H, W), or (H, W, C) for `OMMA_LAYOUT_NHWC`.
     pub layout: i32,
     /// An `OMMA_COORDINATES_…`.
     pub coordinates: i32,
@@ -79,6 +75,8 @@ pub struct OmmaImageToTensorParams {
     pub mean: [f32; 4],
     /// What is left is divided by this. 0 is 1.
     pub std: [f32; 4],
+    /// `OMMA_INTERPOLATION_LINEAR` or `OMMA_INTERPOLATION_AREA`, when the size changes.
+    pub interpolation: i32,
 }
 
 // SAFETY: repr(C), struct_size first, integers and floats.
@@ -101,6 +99,19 @@ pub struct OmmaLetterbox {
     pub scale_y: f64,
     /// Width of the image in the frame over its own width.
     pub scale_x: f64,
+}
+
+fn interpolation(op: &str, value: i32) -> Result<Interpolation> {
+    Ok(match value {
+        OMMA_INTERPOLATION_LINEAR => Interpolation::Linear,
+        OMMA_INTERPOLATION_NEAREST => Interpolation::Nearest,
+        OMMA_INTERPOLATION_CUBIC => Interpolation::Cubic,
+        OMMA_INTERPOLATION_AREA => Interpolation::Area,
+        _ => bail!(
+            InvalidArgument,
+            "{op}: interpolation is {value}, which is no OMMA_INTERPOLATION_…"
+        ),
+    })
 }
 
 fn coordinates(op: &str, value: i32) -> Result<Coordinates> {
@@ -157,16 +168,7 @@ pub unsafe extern "C" fn omma_resize(
         };
         flags(OP, p.flags, OMMA_RESIZE_ANTIALIAS)?;
         let options = Resize {
-            interpolation: match p.interpolation {
-                OMMA_INTERPOLATION_LINEAR => Interpolation::Linear,
-                OMMA_INTERPOLATION_NEAREST => Interpolation::Nearest,
-                OMMA_INTERPOLATION_CUBIC => Interpolation::Cubic,
-                OMMA_INTERPOLATION_AREA => Interpolation::Area,
-                other => bail!(
-                    InvalidArgument,
-                    "{OP}: interpolation is {other}, which is no OMMA_INTERPOLATION_…"
-                ),
-            },
+            interpolation: interpolation(OP, p.interpolation)?,
             coordinates: coordinates(OP, p.coordinates)?,
             antialias: p.flags & OMMA_RESIZE_ANTIALIAS != 0,
         };
@@ -244,13 +246,14 @@ pub unsafe extern "C" fn omma_image_to_tensor(
                 false => defaults.pad_value,
             },
             layout: match p.layout {
-                OMMA_LAYOUT_CHW => Layout::Chw,
-                OMMA_LAYOUT_HWC => Layout::Hwc,
+                OMMA_LAYOUT_NCHW => Layout::Chw,
+                OMMA_LAYOUT_NHWC => Layout::Hwc,
                 other => bail!(
                     InvalidArgument,
                     "{OP}: layout is {other}, which is no OMMA_LAYOUT_…"
                 ),
             },
+            interpolation: interpolation(OP, p.interpolation)?,
             coordinates: coordinates(OP, p.coordinates)?,
         };
         // SAFETY: the caller's promise.

@@ -44,6 +44,8 @@ pub struct ImageToTensor {
     pub pad_value: f32,
     /// The order of the output's dimensions.
     pub layout: Layout,
+    /// How pixels are made when the size changes: `Linear` or `Area`.
+    pub interpolation: Interpolation,
     /// Where samples are taken when the size changes.
     pub coordinates: Coordinates,
 }
@@ -58,6 +60,7 @@ impl Default for ImageToTensor {
             letterbox: false,
             pad_value: 114.0,
             layout: Layout::Chw,
+            interpolation: Interpolation::Linear,
             coordinates: Coordinates::Default,
         }
     }
@@ -411,7 +414,7 @@ impl<T: Rearrange> Sink<T> for Tensor<'_, T> {
 /// (C, H', W') or (H', W', C) as `options.layout` says, or the same with a leading dimension of 1; it may have strides, so it
 /// can be a slot of a batch. The two may not overlap.
 ///
-/// The size of the output decides: where it differs from the image's, the image is resized bilinearly as
+/// The size of the output decides: where it differs from the image's, the image is resized, bilinearly or by area, as
 /// [`resize`](super::resize()) does it, `u8` in `u8` with rounding. The result is therefore what the usual recipe gives,
 /// `cv2.resize` followed by `(pixels * scale - mean) / std` in `f32`, up to the rounding of `f32`:
 /// `sample * (scale / std) + (-mean / std)`, one fma. With `letterbox` the image
@@ -433,6 +436,22 @@ pub fn image_to_tensor<T: Sample>(
         Unsupported,
         "{OP}: image has {} channels, supported are 1 to {CHANNELS}",
         src.channels
+    );
+    ensure!(
+        matches!(
+            options.interpolation,
+            Interpolation::Linear | Interpolation::Area
+        ),
+        Unsupported,
+        "{OP}: interpolation is {:?}, supported are linear and area",
+        options.interpolation
+    );
+    ensure!(
+        options.interpolation == Interpolation::Linear
+            || options.coordinates == Coordinates::Default,
+        InvalidArgument,
+        "{OP}: coordinates is {:?}, interpolation area has only its own, the default",
+        options.coordinates
     );
     ensure!(
         !options.swap_rb || src.channels >= 3,
@@ -514,8 +533,11 @@ pub fn image_to_tensor<T: Sample>(
                 inner.row(),
             )?;
         } else {
-            let coordinates = options.coordinates.or_default(Interpolation::Linear);
-            T::linear(ctx, image.rows(), inner, coordinates, &tensor)?;
+            let coordinates = options.coordinates.or_default(options.interpolation);
+            match options.interpolation {
+                Interpolation::Area => T::area(ctx, image.rows(), inner, &tensor)?,
+                _ => T::linear(ctx, image.rows(), inner, coordinates, &tensor)?,
+            }
         }
         // Last, because it takes no scratch: an error has written nothing.
         tensor.pad_around(ctx, inner, options.pad_value)
