@@ -106,12 +106,6 @@ template <typename T> inline T omma_init_()
 /** x86-64 with AVX-512 F, BW, CD, DQ and VL. */
 #define OMMA_ISA_AVX512 4
 
-/** Images (N, C, H, W), weights (O, C / groups, KH, KW). */
-#define OMMA_LAYOUT_NCHW 0
-
-/** Images (N, H, W, C), weights (O, KH, KW, C / groups). */
-#define OMMA_LAYOUT_NHWC 1
-
 /** The fastest for the shape. */
 #define OMMA_CONV_AUTO 0
 
@@ -133,7 +127,7 @@ template <typename T> inline T omma_init_()
 /** Bicubic. `OMMA_UNSUPPORTED` in this version. */
 #define OMMA_INTERPOLATION_CUBIC 2
 
-/** The mean over the area of the destination pixel. `OMMA_UNSUPPORTED` in this version. */
+/** The mean over the area of the destination pixel. */
 #define OMMA_INTERPOLATION_AREA 3
 
 /** OpenCV's: asymmetric for nearest, half pixel for all others. */
@@ -160,11 +154,11 @@ template <typename T> inline T omma_init_()
 /** A flag of `OmmaImageToTensorParams`: `pad_value` is set. */
 #define OMMA_IMAGE_PAD_VALUE 4
 
-/** (C, H, W): a plane per channel. */
-#define OMMA_LAYOUT_CHW 0
+/** Image, channel, row, column. */
+#define OMMA_LAYOUT_NCHW 0
 
-/** (H, W, C): interleaved. */
-#define OMMA_LAYOUT_HWC 1
+/** Image, row, column, channel. */
+#define OMMA_LAYOUT_NHWC 1
 
 /** In `OmmaLeakyReluParams::flags`: `negative_slope` is set. */
 #define OMMA_LEAKY_RELU_NEGATIVE_SLOPE 1
@@ -389,7 +383,7 @@ typedef struct OmmaImageToTensorParams {
     uint32_t struct_size;
     /** `OMMA_IMAGE_…` flags. */
     uint32_t flags;
-    /** An `OMMA_LAYOUT_…` of the output; 0 is (C, H, W). */
+    /** An `OMMA_LAYOUT_…` of the output: (C, H, W), or (H, W, C) for `OMMA_LAYOUT_NHWC`. */
     int32_t layout;
     /** An `OMMA_COORDINATES_…`. */
     int32_t coordinates;
@@ -401,6 +395,8 @@ typedef struct OmmaImageToTensorParams {
     float mean[4];
     /** What is left is divided by this. 0 is 1. */
     float std[4];
+    /** `OMMA_INTERPOLATION_LINEAR` or `OMMA_INTERPOLATION_AREA`, when the size changes. */
+    int32_t interpolation;
 } OmmaImageToTensorParams;
 
 /**
@@ -531,7 +527,7 @@ extern "C" {
  * The caller ensures:
  * Pointers are NULL or valid as documented for contexts, params and tensors.
  */
-OmmaStatus omma_box_iou(struct OmmaContext *ctx,
+OmmaStatus omma_box_iou(const struct OmmaContext *ctx,
                         const struct OmmaBoxIouParams *params,
                         const struct OmmaTensor *a,
                         const struct OmmaTensor *b,
@@ -544,7 +540,7 @@ OmmaStatus omma_box_iou(struct OmmaContext *ctx,
  * The caller ensures:
  * Pointers are NULL or valid as documented for contexts, params and tensors.
  */
-OmmaStatus omma_box_iou_elementwise(struct OmmaContext *ctx,
+OmmaStatus omma_box_iou_elementwise(const struct OmmaContext *ctx,
                                     const struct OmmaBoxIouParams *params,
                                     const struct OmmaTensor *a,
                                     const struct OmmaTensor *b,
@@ -568,7 +564,7 @@ OmmaStatus omma_box_iou_elementwise(struct OmmaContext *ctx,
  * Pointers are NULL or valid as documented for contexts, params and tensors;
  * `count` is NULL or valid for writing.
  */
-OmmaStatus omma_nms(struct OmmaContext *ctx,
+OmmaStatus omma_nms(const struct OmmaContext *ctx,
                     const struct OmmaNmsParams *params,
                     const struct OmmaTensor *boxes,
                     const struct OmmaTensor *scores,
@@ -584,7 +580,7 @@ OmmaStatus omma_nms(struct OmmaContext *ctx,
  * Pointers are NULL or valid as documented for contexts, params and tensors;
  * `count` is NULL or valid for writing.
  */
-OmmaStatus omma_batched_nms(struct OmmaContext *ctx,
+OmmaStatus omma_batched_nms(const struct OmmaContext *ctx,
                             const struct OmmaNmsParams *params,
                             const struct OmmaTensor *boxes,
                             const struct OmmaTensor *scores,
