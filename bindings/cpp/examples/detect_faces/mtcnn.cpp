@@ -40,47 +40,31 @@ struct Flat {
     std::vector<float> boxes, scores;
 };
 
-template <typename Index>
-std::vector<Candidate> pick(const std::vector<Candidate>& candidates, const std::vector<Index>& kept) {
+std::vector<Candidate> pick(const std::vector<Candidate>& candidates, const std::vector<int64_t>& kept) {
     std::vector<Candidate> picked;
     picked.reserve(kept.size());
-    for (Index index : kept) picked.push_back(candidates[static_cast<size_t>(index)]);
+    for (int64_t index : kept) picked.push_back(candidates[static_cast<size_t>(index)]);
     return picked;
 }
 
 // Non-maximum suppression; sides are inclusive, so a box is right - left + 1 wide (offset 1).
-std::vector<Candidate> suppress(omma::Context& context, const std::vector<Candidate>& candidates, float threshold) {
-    if (candidates.empty()) return {};
+std::vector<Candidate> suppress(omma::Context& context, const std::vector<Candidate>& candidates, double threshold,
+                                int32_t overlap = OMMA_OVERLAP_UNION) {
     const Flat flat(candidates);
-    return pick(candidates, omma::nms(context, flat.boxes_view(), flat.scores_view(), threshold, /*offset=*/1.0f));
+    const auto options = omma::NmsOptions(threshold).offset(1).overlap(overlap);
+    std::vector<int64_t> kept;
+    omma::nms(context, options, flat.boxes_view(), flat.scores_view(), kept);
+    return pick(candidates, kept);
 }
 
-// The last suppression measures overlap as intersection over the *smaller* box, so that a box
-// inside another one goes. omma gives intersection over union, I / (A + B - I), for all pairs;
-// with the areas known that is the same number in another form.
-std::vector<Candidate> suppress_contained(omma::Context& context, std::vector<Candidate> candidates, double threshold) {
-    if (candidates.empty()) return {};
-    std::stable_sort(candidates.begin(), candidates.end(),
-                     [](const Candidate& a, const Candidate& b) { return a.score > b.score; });
-    const size_t count = candidates.size();
-    const Flat flat(candidates);
-    std::vector<float> iou(count * count);
-    const auto size = static_cast<int64_t>(count);
-    omma::box_iou(context, flat.boxes_view(), flat.boxes_view(), omma::Tensor<float>{iou.data(), {size, size}}, /*offset=*/1.0f);
-    const auto area = [&](size_t i) {
-        const Box& box = candidates[i].box;
-        return (box.right - box.left + 1.0) * (box.bottom - box.top + 1.0);
-    };
-    std::vector<size_t> kept;
-    for (size_t i = 0; i < count; ++i) {
-        const bool contained = std::any_of(kept.begin(), kept.end(), [&](size_t better) {
-            const double union_share = iou[better * count + i];
-            const double intersection = union_share * (area(i) + area(better)) / (1.0 + union_share);
-            return intersection > threshold * std::min(area(i), area(better));
-        });
-        if (!contained) kept.push_back(i);
-    }
-    return pick(candidates, kept);
+// Samples from 0..255 to -1..1, nearly: what the networks were trained on. Sizes change by area.
+OmmaImageToTensorParams normalised() {
+    auto params = omma::params<OmmaImageToTensorParams>();
+    params.interpolation = OMMA_INTERPOLATION_AREA;
+    params.scale = 1.0f;
+    for (float& mean : params.mean) mean = 127.5f;
+    for (float& std : params.std) std = 128.0f;
+    return params;
 }
 
 }  // namespace
@@ -122,12 +106,9 @@ std::vector<Candidate> Mtcnn::propose(const Picture& picture, int min_face, Prof
         const auto height = static_cast<int64_t>(std::ceil(static_cast<double>(picture.height) * scale));
         const auto width = static_cast<int64_t>(std::ceil(static_cast<double>(picture.width) * scale));
         const auto pixels = static_cast<size_t>(3 * height * width);
-        level_.resize(std::max(level_.size(), pixels));
         tensor_.resize(std::max(tensor_.size(), pixels));
-        const omma::Tensor<uint8_t> level{level_.data(), {height, width, 3}};
-        omma::resize(context_, image, level, omma::Interpolation::area);
         const omma::Tensor<float> input{tensor_.data(), {1, 3, height, width}};
-        omma::image_to_tensor(context_, level, omma::Tensor<float>{tensor_.data(), {3, height, width}}, 127.5f, 128.0f);
+        omma::image_to_tensor(context_, normalised(), image, input);
         profile.pyramid += watch.lap();
 
         // Channels of the map: two logits, four offsets.
@@ -150,10 +131,10 @@ std::vector<Candidate> Mtcnn::propose(const Picture& picture, int min_face, Prof
 
     // First within each level, then between levels.
     const Flat flat(candidates);
-    candidates = pick(candidates, omma::batched_nms(context_, flat.boxes_view(), flat.scores_view(),
-                                                    omma::Tensor<const int64_t>{levels.data(), {static_cast<int64_t>(levels.size())}},
-                                                    0.5f, /*offset=*/1.0f));
-    candidates = suppress(context_, candidates, 0.7f);
+    std::vector<int64_t> kept;
+    omma::batched_nms(context_, omma::NmsOptions(0.5).offset(1), flat.boxes_view(), flat.scores_view(),
+                      omma::view(std::as_const(levels), {static_cast<int64_t>(levels.size())}), kept);
+    candidates = suppress(context_, pick(candidates, kept), 0.7);
     for (Candidate& candidate : candidates)
         candidate.box = truncated(squared(moved(candidate.box, candidate.offsets, 0.0)));
     return candidates;
@@ -176,7 +157,7 @@ void Mtcnn::look_closer(const Picture& picture, const std::vector<Candidate>& ca
                 // A view of the picture: nothing is copied.
                 const omma::Tensor<const uint8_t> region{picture.pixels + window.y * stride + window.x * 3,
                                                          {window.height, window.width, 3}, {stride, 3, 1}};
-                omma::image_to_tensor(context_, region, crop, 127.5f, 128.0f, omma::Interpolation::area);
+                omma::image_to_tensor(context_, normalised(), region, crop);
                 continue;
             }
             // What lies outside the picture is black.
@@ -186,7 +167,7 @@ void Mtcnn::look_closer(const Picture& picture, const std::vector<Candidate>& ca
                 std::copy_n(picture.pixels + y * stride + left * 3, (right - left) * 3,
                             padded_.data() + ((y - window.y) * window.width + left - window.x) * 3);
             const omma::Tensor<const uint8_t> region{padded_.data(), {window.height, window.width, 3}};
-            omma::image_to_tensor(context_, region, crop, 127.5f, 128.0f, omma::Interpolation::area);
+            omma::image_to_tensor(context_, normalised(), region, crop);
         }
         const auto batch = static_cast<int64_t>(count);
         const omma::Tensor<const float> rows =
@@ -221,7 +202,7 @@ std::vector<Candidate> Mtcnn::refine(const Picture& picture, const std::vector<C
                     if (score > kRnetScore)
                         passed.push_back({candidate.box, score, {offsets[0], offsets[1], offsets[2], offsets[3]}});
                 });
-    passed = suppress(context_, passed, 0.7f);
+    passed = suppress(context_, passed, 0.7);
     for (Candidate& candidate : passed)
         candidate.box = truncated(squared(moved(candidate.box, candidate.offsets, 1.0)));
     return passed;
@@ -242,5 +223,6 @@ std::vector<Candidate> Mtcnn::output(const Picture& picture, const std::vector<C
                     face.box = moved(face.box, face.offsets, 1.0);
                     passed.push_back(face);
                 });
-    return suppress_contained(context_, passed, 0.7);
+    // Of a box inside of another one only the better stays: overlap over the smaller of the two.
+    return suppress(context_, passed, 0.7, OMMA_OVERLAP_MIN);
 }

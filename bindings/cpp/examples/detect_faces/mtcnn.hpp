@@ -56,6 +56,6 @@ private:
 
     omma::Context& context_;
     Network pnet_, rnet_, onet_;
-    std::vector<uint8_t> level_, padded_;
+    std::vector<uint8_t> padded_;
     std::vector<float> tensor_, scores_;
 };

@@ -1,6 +1,5 @@
 #include "network.hpp"
 
-#include <numeric>
 #include <utility>
 
 namespace {
@@ -10,13 +9,11 @@ omma::Tensor<const float> view(const WeightTensor& tensor) { return {tensor.valu
 }  // namespace
 
 Network::Network(omma::Context& context, const Weights& weights, const std::string& name, std::vector<int> pools) {
-    const auto prelu = [&](const std::string& layer) {
-        return omma::Activation::prelu(view(weights.at(layer + ".slope")));
-    };
     for (size_t i = 0; i < pools.size(); ++i) {
         const std::string layer = name + ".conv" + std::to_string(i + 1);
         const WeightTensor& weight = weights.at(layer + ".weight");
-        layers_.push_back({omma::Conv2d(context, view(weight), view(weights.at(layer + ".bias")), prelu(layer)),
+        const auto options = omma::Conv2dOptions().prelu(view(weights.at(layer + ".slope")));
+        layers_.push_back({omma::Conv2d(context, view(weight), view(weights.at(layer + ".bias")), options),
                            weight.shape[0], weight.shape[2], pools[i]});
     }
     const WeightTensor& head = weights.at(name + ".head.weight");
@@ -25,18 +22,20 @@ Network::Network(omma::Context& context, const Weights& weights, const std::stri
     if (weights.has(name + ".dense.weight")) {
         const WeightTensor& dense = weights.at(name + ".dense.weight");
         dense_outputs_ = dense.shape[0];
-        dense_.emplace(context, view(dense), view(weights.at(name + ".dense.bias")), prelu(name + ".dense"));
+        dense_.emplace(context, view(dense), view(weights.at(name + ".dense.bias")));
+        dense_slope_ = view(weights.at(name + ".dense.slope"));
         dense_head_.emplace(context, view(head), view(head_bias));
     } else {
         conv_head_.emplace(context, view(head), view(head_bias));
     }
 }
 
-omma::Tensor<float> Network::next(std::vector<int64_t> shape) {
+omma::Tensor<float> Network::next(const omma::Dims& shape) {
     turn_ ^= 1;
-    const auto count = static_cast<size_t>(std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>()));
+    size_t count = 1;
+    for (int64_t dim : shape) count *= static_cast<size_t>(dim);
     if (buffers_[turn_].size() < count) buffers_[turn_].resize(count);
-    return {buffers_[turn_].data(), std::move(shape)};
+    return {buffers_[turn_].data(), shape};
 }
 
 omma::Tensor<const float> Network::run(omma::Context& context, omma::Tensor<const float> input) {
@@ -54,7 +53,8 @@ omma::Tensor<const float> Network::run(omma::Context& context, omma::Tensor<cons
             height = pooled(height);
             width = pooled(width);
             output = next({batch, channels, height, width});
-            omma::max_pool2d(context, input, output, layer.pool, /*stride=*/2, /*ceil_mode=*/true);
+            const auto window = omma::pool<OmmaMaxPool2dParams>(layer.pool, /*stride=*/2, /*padding=*/0, /*ceil_mode=*/true);
+            omma::max_pool2d(context, window, input, output);
             input = output;
         }
     }
@@ -64,7 +64,8 @@ omma::Tensor<const float> Network::run(omma::Context& context, omma::Tensor<cons
         return output;
     }
     auto hidden = next({batch, dense_outputs_});
-    dense_->run(context, {input.data(), {batch, channels * height * width}}, hidden);
+    dense_->run(context, omma::Tensor<const float>(input.data(), {batch, channels * height * width}), hidden);
+    omma::prelu(context, hidden, dense_slope_, hidden);
     auto output = next({batch, head_outputs_});
     dense_head_->run(context, hidden, output);
     return output;
