@@ -1,0 +1,169 @@
+// omma.hpp as a C++17 program uses it, and OmmaTensor held against DLPack's own header.
+#include <dlpack/dlpack.h>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "omma.hpp"
+
+#define CHECK(condition)                                                          \
+    do {                                                                          \
+        if (!(condition)) {                                                       \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);  \
+            std::exit(1);                                                         \
+        }                                                                         \
+    } while (0)
+
+// A DLTensor is an OmmaTensor, field by field.
+#define SAME_PLACE(ours, theirs)                                                            \
+    static_assert(offsetof(OmmaTensor, ours) == offsetof(DLTensor, theirs) &&               \
+                  sizeof(OmmaTensor::ours) == sizeof(DLTensor::theirs), #ours)
+static_assert(sizeof(OmmaTensor) == sizeof(DLTensor) && alignof(OmmaTensor) == alignof(DLTensor), "size");
+SAME_PLACE(data, data);
+SAME_PLACE(device, device);
+SAME_PLACE(ndim, ndim);
+SAME_PLACE(dtype, dtype);
+SAME_PLACE(shape, shape);
+SAME_PLACE(strides, strides);
+SAME_PLACE(byte_offset, byte_offset);
+static_assert(offsetof(OmmaDevice, device_type) == offsetof(DLDevice, device_type), "device_type");
+static_assert(offsetof(OmmaDevice, device_id) == offsetof(DLDevice, device_id), "device_id");
+static_assert(offsetof(OmmaDataType, code) == offsetof(DLDataType, code), "code");
+static_assert(offsetof(OmmaDataType, bits) == offsetof(DLDataType, bits), "bits");
+static_assert(offsetof(OmmaDataType, lanes) == offsetof(DLDataType, lanes), "lanes");
+static_assert(OMMA_DEVICE_CPU == kDLCPU && OMMA_DTYPE_INT == kDLInt && OMMA_DTYPE_UINT == kDLUInt &&
+                  OMMA_DTYPE_FLOAT == kDLFloat,
+              "constants");
+
+static void dlpack(const omma::Context& context) {
+    std::vector<float> x{-1, 2, -3, 4}, y(4);
+    int64_t shape[] = {2, 2}, strides[] = {1, 2};
+    DLTensor in{};
+    in.data = x.data();
+    in.device = {kDLCPU, 0};
+    in.ndim = 2;
+    in.dtype = {kDLFloat, 32, 1};
+    in.shape = shape;
+    in.strides = strides;
+    omma::relu(context, omma::from_dlpack(&in), omma::view(y, {2, 2}));
+    CHECK((y == std::vector<float>{0, 0, 2, 4}));
+}
+
+static void errors(const omma::Context& context) {
+    std::vector<float> x(6), y(6, 7);
+    try {
+        omma::relu(context, omma::view(x, {2, 3}), omma::view(y, {3, 2}));
+        CHECK(false);
+    } catch (const omma::Error& error) {
+        CHECK(error.status() == OMMA_SHAPE_MISMATCH);
+        CHECK(std::string(error.what()).find("relu: output") == 0);
+    }
+    CHECK((y == std::vector<float>(6, 7)));
+    try {
+        omma::Context broken(-3);
+        CHECK(false);
+    } catch (const omma::Error& error) {
+        CHECK(error.status() == OMMA_INVALID_ARGUMENT);
+    }
+    // More dimensions than a tensor can have are an error like any other.
+    try {
+        omma::relu(context, omma::view(x, {1, 1, 1, 1, 1, 1, 1, 1, 6}), omma::view(y, {6}));
+        CHECK(false);
+    } catch (const omma::Error& error) {
+        CHECK(error.status() == OMMA_INVALID_ARGUMENT);
+    }
+}
+
+static void convolution(const omma::Context& context) {
+    // 1x1 with weights (1, 2) over two channels, residual, PReLU.
+    std::vector<float> x{1, 2, 3, 4}, w{1, -2}, bias{0.5f}, slope{0.1f}, residual{10, -10}, y(2);
+    const auto input = omma::view(std::as_const(x), {1, 2, 1, 2});
+    const omma::Conv2d plan(context, omma::view(w, {1, 2, 1, 1}), omma::view(bias, {1}),
+                            omma::Conv2dOptions().prelu(omma::view(std::as_const(slope), {1})));
+    CHECK(!plan.describe().empty());
+    int64_t h = 0, width = 0;
+    plan.output_shape(1, 2, h, width);
+    CHECK(h == 1 && width == 2);
+    plan.run(context, input, omma::view(y, {1, 1, 1, 2}), omma::view(residual, {1, 1, 1, 2}));
+    CHECK(std::fabs(y[0] - 5.5f) < 1e-6f && std::fabs(y[1] + 1.55f) < 1e-6f);
+    omma::Conv2d moved = omma::Conv2d(context, omma::view(w, {1, 2, 1, 1}), nullptr);
+    moved.run(context, input, omma::view(y, {1, 1, 1, 2}));
+    CHECK(y[0] == -5 && y[1] == -6);
+}
+
+static void matrices(const omma::Context& context) {
+    std::vector<float> a{1, 2, 3, 4, 5, 6}, b{1, 0, 0, 1, 1, 1}, c(4), bias{100, -100};
+    omma::matmul(context, omma::view(a, {2, 3}), omma::view(b, {3, 2}), omma::view(c, {2, 2}));
+    CHECK((c == std::vector<float>{4, 5, 10, 11}));
+    // b transposed, by strides: (out, in).
+    const omma::Linear plan(context, omma::view(b.data(), {2, 3}, {1, 2}), omma::view(bias, {2}), OMMA_ACTIVATION_RELU);
+    plan.run(context, omma::view(a, {2, 3}), omma::view(c, {2, 2}));
+    CHECK((c == std::vector<float>{104, 0, 110, 0}));
+}
+
+static void boxes(const omma::Context& context) {
+    const std::vector<float> corners{0, 0, 10, 10, 1, 1, 10, 10, 20, 20, 30, 30}, scores{0.5f, 0.9f, 0.3f};
+    const std::vector<int64_t> classes{0, 1, 0};
+    const auto b = omma::view(corners, {3, 4});
+    const auto s = omma::view(scores, {3});
+    std::vector<int64_t> kept;
+    omma::nms(context, omma::NmsOptions(0.5), b, s, kept);
+    CHECK((kept == std::vector<int64_t>{1, 2}));
+    omma::batched_nms(context, omma::NmsOptions(0.5).score_threshold(0.4), b, s, omma::view(classes, {3}), kept);
+    CHECK((kept == std::vector<int64_t>{1, 0}));
+    std::vector<float> iou(9);
+    omma::box_iou(context, b, b, omma::view(iou, {3, 3}));
+    CHECK(iou[0] == 1 && std::fabs(iou[1] - 0.81f) < 1e-6f && iou[2] == 0);
+}
+
+static void images(const omma::Context& context) {
+    std::vector<uint8_t> image(8 * 8 * 3), half(4 * 4 * 3);
+    std::iota(image.begin(), image.end(), uint8_t{0});
+    // The right half of the picture, by strides: nothing is copied.
+    const auto region = omma::view(image.data() + 12, {8, 4, 3}, {24, 3, 1});
+    std::vector<uint8_t> small(4 * 2 * 3);
+    omma::resize(context, region, omma::view(small, {4, 2, 3}), OMMA_INTERPOLATION_NEAREST);
+    CHECK(small[0] == image[12] && small[3] == image[18] && small[6] == image[12 + 48]);
+    auto params = omma::params<OmmaImageToTensorParams>();
+    params.flags = OMMA_IMAGE_SWAP_RB;
+    std::vector<float> tensor(3 * 8 * 8);
+    omma::image_to_tensor(context, params, omma::view(image, {8, 8, 3}), omma::view(tensor, {3, 8, 8}));
+    CHECK(std::fabs(tensor[0] - 2.0f / 255) < 1e-6f);
+}
+
+static void a_context_is_shared() {
+    const omma::Context context(2);
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t)
+        threads.emplace_back([&context, t] {
+            std::vector<float> x(1000, static_cast<float>(t)), y(1000);
+            for (int round = 0; round < 100; ++round) {
+                omma::leaky_relu(context, omma::view(x, {10, 100}), omma::view(y, {10, 100}), 0.5f);
+                CHECK(y.back() == x.back());
+            }
+        });
+    for (auto& thread : threads) thread.join();
+}
+
+int main() {
+    for (int32_t isa : {OMMA_ISA_PORTABLE, OMMA_ISA_NEON, OMMA_ISA_AVX2, OMMA_ISA_AVX512}) {
+        if (!omma_isa_available(isa)) continue;
+        const omma::Context context(2, isa);
+        CHECK(context.isa() == isa && context.num_threads() == 2);
+        dlpack(context);
+        errors(context);
+        convolution(context);
+        matrices(context);
+        boxes(context);
+        images(context);
+    }
+    dlpack(omma::Context::serial());
+    a_context_is_shared();
+    std::puts("binding: ok");
+}
