@@ -206,6 +206,15 @@ static void callbacks(void)
     CHECK(omma_context_create(&options, &context) == OMMA_OK);
     convolution(context);
     threads(context);
+    {
+        /* Long enough to be shared out. */
+        const int64_t shape[] = {1 << 20};
+        float *x = calloc(1 << 20, sizeof *x);
+        OmmaTensor both = tensor(x, 1, shape);
+        x[(1 << 20) - 1] = -1.0f;
+        CHECK(omma_relu(context, &both, &both) == OMMA_OK && x[(1 << 20) - 1] == 0.0f);
+        free(x);
+    }
     CHECK(calls > 0 && made_blocks > 0);
     before = made_blocks;
     {
