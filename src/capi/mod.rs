@@ -2,7 +2,7 @@
 //!
 //! This is the only place that turns raw pointers into views. An export reads
 //! its arguments through [`call::Call`], which validates them and names them in errors,
-//! hands views to a family function, and runs inside [`guard`], which turns
+//! hands views to a family function, and runs inside [`status::guard`], which turns
 //! errors and panics into a status. Exports are written out plainly, one by
 //! one, because cbindgen makes `include/omma.h` from them.
 
@@ -13,6 +13,7 @@ pub mod context;
 pub mod conv;
 pub mod image;
 pub mod layout;
+pub mod linear;
 pub mod nn;
 pub mod pool;
 pub mod status;
@@ -24,10 +25,8 @@ pub use context::*;
 pub use conv::*;
 pub use image::*;
 pub use layout::*;
+pub use linear::*;
 pub use nn::*;
 pub use pool::*;
 pub use status::*;
 pub use tensor::*;
-
-pub(crate) use call::{Call, Params};
-pub(crate) use status::guard;

@@ -1,6 +1,7 @@
 //! Activations, softmax, pooling, linear layers.
 
 mod activation;
+mod linear;
 mod loops;
 mod pool;
 mod softmax;
@@ -8,5 +9,6 @@ mod softmax;
 pub use activation::{
     gelu, gelu_tanh, hardswish, leaky_relu, prelu, relu, relu6, sigmoid, silu, tanh,
 };
+pub use linear::{Linear, linear, matmul};
 pub use pool::{AverageOver, Pool2d, avg_pool2d, max_pool2d};
 pub use softmax::{log_softmax, softmax};

@@ -9,6 +9,7 @@
 
 pub mod boxes;
 pub mod conv;
+pub mod linear;
 pub mod nn;
 
 use omma::capi::*;
