@@ -14,7 +14,8 @@ use omma::simd::{Isa, Tier};
 pub fn isas() -> Vec<Isa> {
     match std::env::var("OMMA_TEST_ISA") {
         Ok(name) if !name.is_empty() => {
-            let tier = Tier::from_name(&name).unwrap_or_else(|| panic!("OMMA_TEST_ISA={name} is no tier"));
+            let tier =
+                Tier::from_name(&name).unwrap_or_else(|| panic!("OMMA_TEST_ISA={name} is no tier"));
             vec![Isa::of(tier).unwrap_or_else(|| panic!("this CPU lacks {name}"))]
         }
         _ => Isa::available(),
