@@ -13,6 +13,8 @@ pub enum BoxFormat {
     Xywh,
     /// The centre and the size: cx, cy, width, height.
     Cxcywh,
+    /// Two opposite corners in any order, as ONNX and TensorFlow allow.
+    Corners,
 }
 
 impl BoxFormat {
@@ -25,6 +27,11 @@ impl BoxFormat {
             BoxFormat::Cxcywh => {
                 let (w, h) = (0.5 * b[2], 0.5 * b[3]);
                 [b[0] - w, b[1] - h, b[0] + w, b[1] + h]
+            }
+            BoxFormat::Corners => {
+                let ordered = |a: f32, b: f32| if a > b { (b, a) } else { (a, b) };
+                let ((l, r), (t, u)) = (ordered(b[0], b[2]), ordered(b[1], b[3]));
+                [l, t, r, u]
             }
         }
     }

@@ -201,11 +201,12 @@ impl<'c> Grid<'c> {
         let [x, y] = cells.first;
         let [mx, my] = cells.more;
         if (mx | my) <= 1 {
+            let (right, below) = (x.wrapping_add(mx), y.wrapping_add(my));
             let four = [
                 self.heads[self.cell(x, y)],
-                self.heads[self.cell(x + mx, y)],
-                self.heads[self.cell(x, y + my)],
-                self.heads[self.cell(x + mx, y + my)],
+                self.heads[self.cell(right, y)],
+                self.heads[self.cell(x, below)],
+                self.heads[self.cell(right, below)],
             ];
             return self.four_suppress::<S, MIN>(simd, probe, four);
         }

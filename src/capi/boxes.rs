@@ -14,6 +14,8 @@ pub const OMMA_BOX_XYXY: i32 = 0;
 pub const OMMA_BOX_XYWH: i32 = 1;
 /// The centre and the size: cx, cy, width, height.
 pub const OMMA_BOX_CXCYWH: i32 = 2;
+/// Two opposite corners in any order.
+pub const OMMA_BOX_CORNERS: i32 = 3;
 
 /// Intersection over union.
 pub const OMMA_IOU: i32 = 0;
@@ -83,6 +85,7 @@ fn format(op: &str, value: i32) -> Result<BoxFormat> {
         OMMA_BOX_XYXY => BoxFormat::Xyxy,
         OMMA_BOX_XYWH => BoxFormat::Xywh,
         OMMA_BOX_CXCYWH => BoxFormat::Cxcywh,
+        OMMA_BOX_CORNERS => BoxFormat::Corners,
         other => bail!(
             InvalidArgument,
             "{op}: format is {other}, not an OMMA_BOX_ constant"
