@@ -2,7 +2,7 @@
 //!
 //! This is the only place that turns raw pointers into views. An export reads
 //! its arguments through [`call::Call`], which validates them and names them in errors,
-//! hands views to a family function, and runs inside [`status::guard`], which turns
+//! hands views to a family function, and runs inside [`guard`], which turns
 //! errors and panics into a status. Exports are written out plainly, one by
 //! one, because cbindgen makes `include/omma.h` from them.
 
@@ -30,3 +30,6 @@ pub use nn::*;
 pub use pool::*;
 pub use status::*;
 pub use tensor::*;
+
+pub(crate) use call::{Call, Params};
+pub(crate) use status::guard;

@@ -175,6 +175,9 @@ pub(super) struct Pool {
 struct Live {
     process: u32,
     pool: Option<rayon::ThreadPool>,
+    /// Rayon only tells its threads to end. Whoever destroys a context may unload
+    /// the library next, so the threads are waited for.
+    threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Pool {
@@ -208,7 +211,7 @@ impl Pool {
                 Err(current) => {
                     // Another thread of the child was faster.
                     // SAFETY: nobody else has seen `fresh`.
-                    drop(unsafe { Box::from_raw(fresh) });
+                    unsafe { Box::from_raw(fresh) }.end();
                     live = current;
                 }
             }
@@ -219,16 +222,33 @@ impl Pool {
 }
 
 impl Live {
-    fn start(threads: usize) -> Live {
+    fn start(count: usize) -> Live {
+        let mut threads = Vec::with_capacity(count);
         let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("omma-{i}"))
-            .start_handler(|_| QUIET.set(true))
+            .num_threads(count)
+            .spawn_handler(|worker| {
+                let name = format!("omma-{}", worker.index());
+                let thread = std::thread::Builder::new().name(name).spawn(|| {
+                    QUIET.set(true);
+                    worker.run();
+                })?;
+                threads.push(thread);
+                Ok(())
+            })
             .build()
             .ok();
         Live {
             process: std::process::id(),
             pool,
+            threads,
+        }
+    }
+
+    fn end(self) {
+        drop(self.pool);
+        for thread in self.threads {
+            // A panic of a worker has been reported by the call that it was working for.
+            let _ = thread.join();
         }
     }
 }
@@ -237,7 +257,9 @@ impl Drop for Pool {
     fn drop(&mut self) {
         // SAFETY: the pointer comes from a box and `self` is its last user.
         let live = unsafe { Box::from_raw(*self.live.get_mut()) };
-        if live.process != std::process::id() {
+        if live.process == std::process::id() {
+            live.end();
+        } else {
             // The threads to be told to end are not in this process, and a lock
             // that one of them held at the fork would never open.
             std::mem::forget(live);
