@@ -70,6 +70,9 @@ template <typename T> inline T omma_init_()
 /** The centre and the size: cx, cy, width, height. */
 #define OMMA_BOX_CXCYWH 2
 
+/** Two opposite corners in any order. */
+#define OMMA_BOX_CORNERS 3
+
 /** Intersection over union. */
 #define OMMA_IOU 0
 
@@ -216,6 +219,9 @@ typedef struct OmmaContext OmmaContext;
 
 /** A convolution whose weight is packed; see `omma_conv2d_create`. */
 typedef struct OmmaConv2d OmmaConv2d;
+
+/** A linear layer whose weight is packed; see `omma_linear_create`. */
+typedef struct OmmaLinear OmmaLinear;
 
 /** What a function that can fail returns: `OMMA_OK` or the kind of failure. */
 typedef int32_t OmmaStatus;
@@ -417,6 +423,18 @@ typedef struct OmmaLetterbox {
     /** Width of the image in the frame over its own width. */
     double scale_x;
 } OmmaLetterbox;
+
+/** Options of a linear layer; zero in a field is its default. */
+typedef struct OmmaLinearParams {
+    /** `sizeof(OmmaLinearParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_ACTIVATION_…` other than `OMMA_ACTIVATION_PRELU`, applied after the bias. */
+    int32_t activation;
+    /** The factor of `OMMA_ACTIVATION_LEAKY_RELU`; 0 is 0.01. */
+    float negative_slope;
+    /** 0. */
+    uint32_t flags;
+} OmmaLinearParams;
 
 /** Options of `omma_leaky_relu`. */
 typedef struct OmmaLeakyReluParams {
@@ -775,6 +793,88 @@ OmmaStatus omma_letterbox(int64_t image_height,
                           int64_t frame_height,
                           int64_t frame_width,
                           struct OmmaLetterbox *placement);
+
+/**
+ * `output = a · b` in float32: (…, m, k) times (…, k, n) gives (…, m, n), as numpy's `matmul`
+ * for arrays of two or more dimensions.
+ *
+ * Dimensions before the last two are batches and broadcast: they are aligned at the right,
+ * and one that is missing or 1 goes with any. Any strides. `output` must not overlap an input.
+ * Zero-sized dimensions are legal; a sum over none is zero. The bits of the result do not
+ * depend on the number of threads. NaN and infinity propagate as in the plain sum.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` is NULL or valid.
+ */
+OmmaStatus omma_matmul(const struct OmmaContext *ctx,
+                       const struct OmmaTensor *a,
+                       const struct OmmaTensor *b,
+                       const struct OmmaTensor *output);
+
+/**
+ * `output = activation(input · weightᵀ + bias)` in float32, as torch's `linear`:
+ * `input` (…, in), `weight` (out, in), `bias` (out,) or NULL, `output` (…, out).
+ *
+ * Any strides. `output` must not overlap an input. Zero-sized dimensions are legal. The bits of
+ * the result do not depend on the number of threads. NaN and infinity propagate.
+ *
+ * A program that multiplies with the same weight again is faster with `omma_linear_create`.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_linear(const struct OmmaContext *ctx,
+                       const struct OmmaLinearParams *params,
+                       const struct OmmaTensor *input,
+                       const struct OmmaTensor *weight,
+                       const struct OmmaTensor *bias,
+                       const struct OmmaTensor *output);
+
+/**
+ * Packs a weight for the instruction set of `ctx`: a plan that multiplies with it any number of
+ * times. Arguments as for `omma_linear`; weight and bias are not needed afterwards.
+ *
+ * A plan is immutable: any number of threads may run it at once, with a context they share or one
+ * each. It does not need the context that made it, but its memory comes from that context's
+ * allocator. Destroy it with `omma_linear_destroy`.
+ *
+ * The caller ensures:
+ * As for `omma_linear`; `plan` is NULL or valid for writing a pointer.
+ */
+OmmaStatus omma_linear_create(const struct OmmaContext *ctx,
+                              const struct OmmaLinearParams *params,
+                              const struct OmmaTensor *weight,
+                              const struct OmmaTensor *bias,
+                              struct OmmaLinear **plan);
+
+/**
+ * Runs a plan on `input` (…, in) into `output` (…, out); as `omma_linear`. The instruction set
+ * is the plan's, threads and scratch are those of `ctx`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; tensors are NULL or describe valid memory.
+ */
+OmmaStatus omma_linear_run(const struct OmmaContext *ctx,
+                           const struct OmmaLinear *plan,
+                           const struct OmmaTensor *input,
+                           const struct OmmaTensor *output);
+
+/**
+ * Writes which algorithm and instruction set a plan uses, for people, to `text`: at most
+ * `capacity` bytes, the terminating zero included. Does nothing when `plan` or `text` is NULL.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `text` is NULL or valid for writing `capacity` bytes.
+ */
+void omma_linear_describe(const struct OmmaLinear *plan, char *text, size_t capacity);
+
+/**
+ * Frees a plan that no call uses any more. NULL is ignored.
+ *
+ * The caller ensures:
+ * `plan` is NULL or comes from `omma_linear_create` and was not destroyed.
+ */
+void omma_linear_destroy(struct OmmaLinear *plan);
 
 /**
  * `output = max(x, 0)`, element by element, in float32.
