@@ -23,7 +23,7 @@ Network::Network(omma::Context& context, const Weights& weights, const std::stri
         const WeightTensor& dense = weights.at(name + ".dense.weight");
         dense_outputs_ = dense.shape[0];
         dense_.emplace(context, view(dense), view(weights.at(name + ".dense.bias")));
-        dense_slope_ = view(weights.at(name + ".dense.slope"));
+        dense_slope_ = weights.at(name + ".dense.slope").values;
         dense_head_.emplace(context, view(head), view(head_bias));
     } else {
         conv_head_.emplace(context, view(head), view(head_bias));
@@ -65,7 +65,7 @@ omma::Tensor<const float> Network::run(omma::Context& context, omma::Tensor<cons
     }
     auto hidden = next({batch, dense_outputs_});
     dense_->run(context, omma::Tensor<const float>(input.data(), {batch, channels * height * width}), hidden);
-    omma::prelu(context, hidden, dense_slope_, hidden);
+    omma::prelu(context, hidden, omma::view(dense_slope_, {dense_outputs_}), hidden);
     auto output = next({batch, head_outputs_});
     dense_head_->run(context, hidden, output);
     return output;

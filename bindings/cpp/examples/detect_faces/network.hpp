@@ -15,7 +15,6 @@ class Network {
 public:
     // `pools` has the pooling window after each convolution, 0 for none. Pooling windows may hang
     // over the right and lower edge (ceil_mode).
-    // `weights` has to outlive the network.
     Network(omma::Context& context, const Weights& weights, const std::string& name, std::vector<int> pools);
 
     // Run on a batch of pictures (n, 3, h, w). The result (n, outputs, h', w') or, with a dense
@@ -34,7 +33,7 @@ private:
 
     std::vector<Layer> layers_;
     std::optional<omma::Linear> dense_, dense_head_;
-    omma::Tensor<const float> dense_slope_;
+    std::vector<float> dense_slope_;
     std::optional<omma::Conv2d> conv_head_;
     int64_t dense_outputs_ = 0, head_outputs_ = 0;
     std::vector<float> buffers_[2];
