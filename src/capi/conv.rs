@@ -3,10 +3,10 @@
 use super::activation::{OMMA_ACTIVATION_PRELU, activation};
 use super::call::{Call, Params};
 use super::context::OmmaContext;
-use super::layout::{OMMA_LAYOUT_NCHW, OMMA_LAYOUT_NHWC};
+use super::layout::layout;
 use super::status::{OmmaStatus, guard};
 use super::tensor::OmmaTensor;
-use crate::conv::{Algorithm, Conv2d, Conv2dParams, Layout, conv2d};
+use crate::conv::{Algorithm, Conv2d, Conv2dParams, conv2d};
 use crate::error::{Result, bail, ensure};
 use crate::tensor::View;
 use std::ffi::c_char;
@@ -95,14 +95,7 @@ impl OmmaConv2dParams {
             groups: self.groups.max(1) as usize,
             activation: activation(op, self.activation, self.negative_slope)?,
             prelu_slope: slope,
-            layout: match self.layout {
-                OMMA_LAYOUT_NCHW => Layout::Nchw,
-                OMMA_LAYOUT_NHWC => Layout::Nhwc,
-                other => bail!(
-                    InvalidArgument,
-                    "{op}: layout is {other}, not an OMMA_LAYOUT_ constant"
-                ),
-            },
+            layout: layout(op, self.layout)?,
             algorithm: match self.algorithm {
                 OMMA_CONV_AUTO => Algorithm::Auto,
                 OMMA_CONV_IMPLICIT_GEMM => Algorithm::ImplicitGemm,

@@ -3,9 +3,9 @@
 use crate::error::{Result, bail};
 use crate::tensor::Layout;
 
-/// Image, channel, row, column.
+/// Images (N, C, H, W), weights (O, C / groups, KH, KW).
 pub const OMMA_LAYOUT_NCHW: i32 = 0;
-/// Image, row, column, channel.
+/// Images (N, H, W, C), weights (O, KH, KW, C / groups).
 pub const OMMA_LAYOUT_NHWC: i32 = 1;
 
 /// The layout of that number.

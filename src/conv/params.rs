@@ -3,17 +3,8 @@
 
 use crate::error::{Result, bail, ensure};
 use crate::simd::Activation;
+pub use crate::tensor::Layout;
 use crate::tensor::{Raw, View, expect_rank};
-
-/// The order of axes of input, weight, residual and output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layout {
-    /// Images (N, C, H, W), weight (O, C / groups, KH, KW).
-    #[default]
-    Nchw,
-    /// Images (N, H, W, C), weight (O, KH, KW, C / groups).
-    Nhwc,
-}
 
 /// How to compute. All give the same sums in the same order of terms, except
 /// `Winograd`, which trades rounding for fewer multiplications.

@@ -152,24 +152,34 @@ unsafe fn unary_block<S: Simd, F: Unary>(
     first: usize,
     count: usize,
 ) {
-    let inner = loops.inner();
+    let [out_step, x_step] = loops.inner();
+    let compact = [out_step, x_step] == [1, 1];
+    let part = if compact { usize::MAX } else { STAGE };
+    let mut stage = [0f32; STAGE];
     let mut runs = loops.runs(first, count);
     while let Some(([o, i], len)) = runs.next() {
         let (out, x) = (out.wrapping_offset(o), x.wrapping_offset(i));
-        if inner == [1, 1] {
-            // SAFETY: the run is inside of both arrays.
-            unsafe { unary_run(simd, f, out, x, len) };
-            continue;
-        }
-        let mut stage = [0f32; STAGE];
-        for at in (0..len).step_by(STAGE) {
-            let part = STAGE.min(len - at);
-            // SAFETY: as above, element by element.
+        let mut at = 0;
+        while at < len {
+            let part = part.min(len - at);
+            let staged = stage.as_mut_ptr();
+            // SAFETY: runs are inside of both arrays, the stage has room for a part.
             unsafe {
-                gather_run(stage.as_mut_ptr(), x, inner[1], at, part);
-                unary_run(simd, f, stage.as_mut_ptr(), stage.as_ptr(), part);
-                scatter_run(out, inner[0], at, stage.as_ptr(), part);
+                // One place where the loop is inlined, since there are many kinds of it.
+                if !compact {
+                    gather_run(staged, x, x_step, at, part);
+                }
+                let (to, from) = if compact {
+                    (out, x)
+                } else {
+                    (staged, staged.cast_const())
+                };
+                unary_run(simd, f, to, from, part);
+                if !compact {
+                    scatter_run(out, out_step, at, staged, part);
+                }
             }
+            at += part;
         }
     }
 }
@@ -183,28 +193,22 @@ unsafe fn unary_run<S: Simd, F: Unary>(simd: S, f: F, out: *mut f32, x: *const f
     let lanes = S::LANES;
     // SAFETY: every access is inside of `len`.
     unsafe {
-        if len < lanes {
-            let y = f.apply(simd, simd.load_partial_ptr(x, len));
-            return simd.store_partial_ptr(out, len, y);
-        }
-        let tail = simd.load_ptr(x.add(len - lanes));
+        let last = len.saturating_sub(lanes);
+        let tail = match len < lanes {
+            true => simd.load_partial_ptr(x, len),
+            false => simd.load_ptr(x.add(last)),
+        };
         let mut i = 0;
-        while i + 4 * lanes <= len {
-            let v: [S::F32; 4] = std::array::from_fn(
-                #[inline(always)]
-                |k| f.apply(simd, simd.load_ptr(x.add(i + k * lanes))),
-            );
-            for (k, v) in v.into_iter().enumerate() {
-                simd.store_ptr(out.add(i + k * lanes), v);
-            }
-            i += 4 * lanes;
-        }
         while i + lanes <= len {
             simd.store_ptr(out.add(i), f.apply(simd, simd.load_ptr(x.add(i))));
             i += lanes;
         }
         if i < len {
-            simd.store_ptr(out.add(len - lanes), f.apply(simd, tail));
+            let y = f.apply(simd, tail);
+            match len < lanes {
+                true => simd.store_partial_ptr(out, len, y),
+                false => simd.store_ptr(out.add(last), y),
+            }
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Where the axes of an array of images stand.
 
-/// The order of the axes of an array of images.
+/// The order of the axes of an array of images, and with it of the weights that go over them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
-    /// Image, channel, row, column.
+    /// Images (N, C, H, W), weights (O, C / groups, KH, KW).
     #[default]
     Nchw,
-    /// Image, row, column, channel.
+    /// Images (N, H, W, C), weights (O, KH, KW, C / groups).
     Nhwc,
 }
 

@@ -283,13 +283,11 @@ unsafe fn down<S: Simd, J: Join>(
             down_vectors::<S, J, 4>(simd, join, line.add(at), src.add(at), step, taps);
             at += 4 * lanes;
         }
-        while at + lanes <= width {
-            down_vectors::<S, J, 1>(simd, join, line.add(at), src.add(at), step, taps);
+        while at < width {
+            // The last whole vector, part of it once more.
+            let from = at.min(width - lanes);
+            down_vectors::<S, J, 1>(simd, join, line.add(from), src.add(from), step, taps);
             at += lanes;
-        }
-        if at < width {
-            let at = width - lanes;
-            down_vectors::<S, J, 1>(simd, join, line.add(at), src.add(at), step, taps);
         }
     }
 }
@@ -411,19 +409,23 @@ unsafe fn across<S: Simd, J: Join>(
     let mut at = 0;
     // SAFETY: windows and a vector behind them are inside of the line.
     unsafe {
-        while at + lanes <= width {
-            let v = windows(simd, join, line.add(at * stride), kernel, stride, dilation);
-            simd.store_ptr(out.add(at), divide(simd, v, at, by));
-            at += lanes;
-        }
-        if at < width && width >= lanes {
+        while at < width {
             // The last whole vector, part of it once more.
-            let at = width - lanes;
-            let v = windows(simd, join, line.add(at * stride), kernel, stride, dilation);
-            simd.store_ptr(out.add(at), divide(simd, v, at, by));
-        } else if at < width {
-            let v = windows(simd, join, line, kernel, stride, dilation);
-            simd.store_partial_ptr(out, width, divide(simd, v, 0, by));
+            let from = at.min(width.saturating_sub(lanes));
+            let v = windows(
+                simd,
+                join,
+                line.add(from * stride),
+                kernel,
+                stride,
+                dilation,
+            );
+            let v = divide(simd, v, from, by);
+            match width < lanes {
+                true => simd.store_partial_ptr(out, width, v),
+                false => simd.store_ptr(out.add(from), v),
+            }
+            at += lanes;
         }
     }
 }
