@@ -316,6 +316,19 @@ fn the_tier_is_the_one_asked_for() {
     }
 }
 
+/// This program again. An emulated CPU's programs are started through the emulator.
+fn this_program() -> std::process::Command {
+    let program = std::env::current_exe().unwrap();
+    match std::env::var_os("OMMA_TEST_RUNNER") {
+        None => std::process::Command::new(program),
+        Some(runner) => {
+            let mut command = std::process::Command::new(runner);
+            command.arg(program);
+            command
+        }
+    }
+}
+
 /// The environment is read when a context is made, so each setting gets a process of its own.
 #[test]
 fn the_environment_lowers_the_tier() {
@@ -348,7 +361,7 @@ fn the_environment_lowers_the_tier() {
         });
     }
     for (value, expected) in settings {
-        let output = std::process::Command::new(std::env::current_exe().unwrap())
+        let output = this_program()
             .args(["--exact", "the_environment_lowers_the_tier"])
             .env("OMMA_MAX_ISA", value)
             .env(CHILD, &expected)
