@@ -19,6 +19,8 @@ pub enum Coordinates {
 #[derive(Clone, Copy)]
 pub(super) struct Axis {
     coordinates: Coordinates,
+    /// Fractions are those of `INTER_AREA`.
+    area: bool,
     source: usize,
     destination: usize,
     scale: f64,
@@ -45,14 +47,31 @@ impl Axis {
         };
         Axis {
             coordinates,
+            area: false,
             source,
             destination,
             scale,
         }
     }
 
+    /// What OpenCV's `INTER_AREA` does when a side of the image grows: the sample is the one under the
+    /// left border of the destination pixel, and the next one enters by the part of the pixel that lies beyond it.
+    pub(super) fn area(source: usize, destination: usize) -> Axis {
+        Axis {
+            area: true,
+            ..Axis::new(Coordinates::Asymmetric, source, destination)
+        }
+    }
+
     /// The whole part and the fraction of the position, in the precision of OpenCV.
     fn position(&self, d: usize) -> (i64, f32) {
+        if self.area {
+            let inverse = self.destination as f64 / self.source as f64;
+            let whole = (d as f64 * self.scale) as i64;
+            let beyond = ((d + 1) as f64 - (whole + 1) as f64 * inverse) as f32;
+            let fraction = beyond.max(0.0);
+            return (whole, fraction - fraction as i64 as f32);
+        }
         let x = match self.coordinates {
             Coordinates::HalfPixel | Coordinates::Default => (d as f64 + 0.5) * self.scale - 0.5,
             _ => d as f64 * self.scale,

@@ -17,6 +17,7 @@
 //! are the tasks; which bands there are depends on the sizes alone, and every row is computed by
 //! itself, so the result does not depend on the number of threads.
 
+mod area;
 mod axis;
 mod letterbox;
 mod linear_f32;

@@ -1,5 +1,6 @@
 //! `resize`: the public operator, its checks, and the choice of the kernel.
 
+use super::area::Area;
 use super::axis::{Axis, Coordinates};
 use super::linear_f32::LinearF32;
 use super::linear_u8::LinearU8;
@@ -21,7 +22,7 @@ pub enum Interpolation {
     Nearest,
     /// Bicubic, A = -0.75. Not there yet.
     Cubic,
-    /// The mean over the area of the destination pixel. Not there yet.
+    /// The mean over the area of the destination pixel.
     Area,
 }
 
@@ -47,7 +48,7 @@ pub(super) mod sealed {
 
     /// The kernels of a sample type.
     #[allow(private_bounds)]
-    pub trait Sample: Element + Rearrange {
+    pub trait Sample: Element + Rearrange + Area {
         /// The scale that makes the usual range of this type 0 to 1.
         const DEFAULT_SCALE: f64;
         /// Bilinear interpolation to `dst` of at least one pixel, row by row into the sink.
@@ -127,9 +128,13 @@ impl Coordinates {
 /// - **Nearest**: `Coordinates::Default` (which is `Asymmetric` here) is OpenCV's
 ///   `INTER_NEAREST` and torch's `nearest`: `floor(d scale)`. `HalfPixel` is the pixel under the centre, in exact
 ///   arithmetic: torch's `nearest-exact`. `AlignCorners` is the closest, ties to the larger index.
+/// - **Area**: the mean over the area of the destination pixel, OpenCV's `INTER_AREA`, which is bilinear with weights
+///   of its own as soon as one side grows. `u8`: OpenCV's bits, on every tier. `f32`: OpenCV's bits where both sides shrink by ratios
+///   that are not both whole, else equal within rounding (of sums in another order). A NaN or infinity reaches exactly the pixels
+///   whose cells it is in (where a side grows, as for linear). `coordinates` has to be the default.
 /// - The same size is a copy with any options.
 ///
-/// An empty output is legal. `Cubic`, `Area` and `antialias` are `Unsupported` in this version.
+/// An empty output is legal. `Cubic` and `antialias` are `Unsupported` in this version.
 /// For one tier the result has the same bits at any number of threads; for `u8` and for `Nearest` on every tier.
 pub fn resize<T: Sample>(
     ctx: &Context,
@@ -144,18 +149,24 @@ pub fn resize<T: Sample>(
         "{OP}: antialias is not supported in this version"
     );
     let nearest = match options.interpolation {
-        Interpolation::Linear => false,
+        Interpolation::Linear | Interpolation::Area => false,
         Interpolation::Nearest => true,
-        Interpolation::Cubic | Interpolation::Area => {
+        Interpolation::Cubic => {
             let name = format!("{:?}", options.interpolation).to_lowercase();
             return Err(crate::error::Error::new(
                 crate::error::Status::Unsupported,
                 format!(
-                    "{OP}: interpolation {name} is not supported in this version, linear and nearest are"
+                    "{OP}: interpolation {name} is not supported in this version, linear, nearest and area are"
                 ),
             ));
         }
     };
+    ensure!(
+        options.interpolation != Interpolation::Area || options.coordinates == Coordinates::Default,
+        InvalidArgument,
+        "{OP}: coordinates is {:?}, interpolation area has only its own, the default",
+        options.coordinates
+    );
     let src = Size::of(OP, "image", &image)?;
     let dst = Size::of(OP, "output", &output)?;
     ensure!(
@@ -182,6 +193,8 @@ pub fn resize<T: Sample>(
     let (from, to) = (image.rows(), output.rows());
     if src == dst {
         copy(ctx, from, to)?;
+    } else if options.interpolation == Interpolation::Area {
+        T::area(ctx, from, dst, &to)?;
     } else if nearest {
         let (across, down) = axes(coordinates, src, dst);
         nearest::resize(ctx, from, to, across, down)?;
