@@ -457,16 +457,11 @@ fn errors_say_what_is_wrong() {
         interpolation: Interpolation::Cubic,
         ..LINEAR
     };
-    let area = Resize {
-        interpolation: Interpolation::Area,
-        ..LINEAR
-    };
     let antialias = Resize {
         antialias: true,
         ..LINEAR
     };
     fails(&cubic, &[2, 3, 4], &[1, 3, 4], Status::Unsupported, "cubic");
-    fails(&area, &[2, 3, 4], &[1, 3, 4], Status::Unsupported, "area");
     fails(
         &antialias,
         &[2, 3, 4],

@@ -15,7 +15,7 @@ pub const OMMA_INTERPOLATION_LINEAR: i32 = 0;
 pub const OMMA_INTERPOLATION_NEAREST: i32 = 1;
 /// Bicubic. `OMMA_UNSUPPORTED` in this version.
 pub const OMMA_INTERPOLATION_CUBIC: i32 = 2;
-/// The mean over the area of the destination pixel.
+/// The mean over the area of the destination pixel: OpenCV's `INTER_AREA`.
 pub const OMMA_INTERPOLATION_AREA: i32 = 3;
 
 /// OpenCV's: asymmetric for nearest, half pixel for all others.
@@ -146,9 +146,11 @@ fn flags(op: &str, value: u32, known: u32) -> Result<()> {
 /// float32; NaN and infinity in any of the four samples, even one of weight zero, give NaN or infinity. Nearest:
 /// `OMMA_COORDINATES_DEFAULT` is OpenCV's `INTER_NEAREST` and torch's `nearest`, `floor(d * scale)`;
 /// `OMMA_COORDINATES_HALF_PIXEL` is the pixel under the centre, torch's `nearest-exact`;
-/// `OMMA_COORDINATES_ALIGN_CORNERS` the closest, ties to the larger index. The same size is a copy.
+/// `OMMA_COORDINATES_ALIGN_CORNERS` the closest, ties to the larger index. Area: OpenCV's `INTER_AREA`, which is bilinear
+/// with weights of its own as soon as one side grows; uint8: its very bits, float32: within rounding. NaN and infinity reach
+/// the pixels whose area they are in. Its coordinates are the default. The same size is a copy.
 ///
-/// Errors: an image without pixels for an output that has some; `OMMA_UNSUPPORTED` for cubic, area and antialias.
+/// Errors: an image without pixels for an output that has some; `OMMA_UNSUPPORTED` for cubic and antialias.
 ///
 /// # Safety
 /// `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
