@@ -7,7 +7,7 @@
 //! the kept boxes become many, the search moves on to a [`Grid`], which
 //! offers only those nearby. That criterion needs no guess about the data.
 
-use super::grid::Grid;
+use super::grid::{Grid, Layout};
 use super::rule::{FIELDS, Judged, Overlap, Probe, Rule};
 use crate::error::Result;
 use crate::runtime::{Context, Scratch};
@@ -153,7 +153,7 @@ fn run<const MIN: bool>(ctx: &Context, all: &Candidates<'_>, kept: &mut [u32]) -
         ranks: &all.ranks[done..],
         ..*all
     };
-    let mut grid = Grid::new(ctx, &rest, all.ranks.len(), lanes)?;
+    let mut grid = Grid::new(ctx, &Layout::new(&rest), all.ranks.len(), lanes)?;
     Ok(dispatch!(isa, simd => {
         grid.take_over(simd, all.boxes, all.rule, &kept[..count]);
         search_grid::<_, MIN>(simd, &rest, &mut list, &mut grid, kept, count)

@@ -74,34 +74,40 @@ impl Cells {
 
 /// The interval of one axis of a shrunk box, wider by more than rounding can move it.
 #[inline(always)]
-fn shrunk(rule: &Rule, low: f32, high: f32) -> (f32, f32) {
+pub(super) fn shrunk(rule: &Rule, judged: &Judged, axis: usize) -> (f32, f32) {
+    let (low, high) = (judged.corners[axis], judged.corners[axis + 2]);
     let centre = 0.5 * (low + high + rule.offset);
     let half = 0.5 * rule.shrink * (high - low + rule.offset);
     let margin = (low.abs() + high.abs() + rule.offset) * 1e-6;
     (centre - half - margin, centre + half + margin)
 }
 
-impl<'c> Grid<'c> {
-    /// An empty grid with cells that suit the candidates, and room for `capacity` boxes.
-    pub(super) fn new(
-        ctx: &'c Context,
-        all: &Candidates<'_>,
-        capacity: usize,
-        lanes: usize,
-    ) -> Result<Grid<'c>> {
+/// The cells of a grid: how large and how many.
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    /// Cells per unit of length.
+    scale: [f32; 2],
+    /// Cells along each axis: two to this power.
+    bits: [u32; 2],
+    /// The candidates that the cells were made for.
+    len: usize,
+}
+
+impl Layout {
+    /// Cells that suit the candidates, judged by a sample of them.
+    pub(super) fn new(all: &Candidates<'_>) -> Layout {
         let len = all.ranks.len();
         let mut sides = [0f32; 2];
         let mut low = [f32::INFINITY; 2];
         let mut high = [f32::NEG_INFINITY; 2];
         let mut seen = 0;
-        for &index in all.ranks.iter().step_by(len.div_ceil(SAMPLES)) {
+        for &index in all.ranks.iter().step_by(len.div_ceil(SAMPLES).max(1)) {
             let Some(judged) = all.rule.judge(all.boxes, index) else {
                 continue;
             };
             if judged.is_regular() {
                 for axis in 0..2 {
-                    let (from, to) =
-                        shrunk(all.rule, judged.corners[axis], judged.corners[axis + 2]);
+                    let (from, to) = shrunk(all.rule, &judged, axis);
                     sides[axis] += to - from;
                     low[axis] = low[axis].min(from);
                     high[axis] = high[axis].max(to);
@@ -110,36 +116,52 @@ impl<'c> Grid<'c> {
             }
         }
         // Without regular boxes any grid will do.
-        let mut scale = [1.0; 2];
-        let mut bits = [0u32; 2];
+        let mut layout = Layout {
+            scale: [1.0; 2],
+            bits: [0; 2],
+            len,
+        };
         if seen > 0 {
             let across = [high[0] - low[0], high[1] - low[1]];
             let crowd = (CROWD / len as f32).sqrt();
             for axis in 0..2 {
                 let side = (CELL * sides[axis] / seen as f32).max(crowd * across[axis]);
                 let side = side.clamp(1e-30, 1e30);
-                scale[axis] = side.recip();
+                layout.scale[axis] = side.recip();
                 let across = (across[axis] / side).clamp(1.0, 1e6);
-                bits[axis] = (across as u32).next_power_of_two().ilog2();
+                layout.bits[axis] = (across as u32).next_power_of_two().ilog2();
             }
         }
         let most = len.next_power_of_two().ilog2().min(MOST_BITS);
-        while bits[0] + bits[1] > most {
-            let larger = usize::from(bits[1] > bits[0]);
-            bits[larger] -= 1;
+        while layout.bits[0] + layout.bits[1] > most {
+            let larger = usize::from(layout.bits[1] > layout.bits[0]);
+            layout.bits[larger] -= 1;
         }
-        let cells = 1usize << (bits[0] + bits[1]);
+        layout
+    }
+}
+
+impl<'c> Grid<'c> {
+    /// An empty grid with room for `capacity` boxes.
+    pub(super) fn new(
+        ctx: &'c Context,
+        layout: &Layout,
+        capacity: usize,
+        lanes: usize,
+    ) -> Result<Grid<'c>> {
+        let cells = 1usize << (layout.bits[0] + layout.bits[1]);
         let mut heads = ctx.scratch(cells)?;
         heads.fill(0);
-        let room = (1 + cells + len.div_ceil(2)).min(1 << (u32::BITS - USED_BITS));
+        let room = 1 + cells + layout.len.min(capacity).div_ceil(2);
+        let room = room.min(1 << (u32::BITS - USED_BITS));
         let mut links = ctx.scratch(room)?;
         let mut chunks = ctx.scratch::<f32>(room * FIELDS * lanes)?;
         links[0] = lanes as u32;
         chunks[..FIELDS * lanes].fill(f32::NAN);
         Ok(Grid {
-            scale,
-            mask: bits.map(|b| (1 << b) - 1),
-            shift: bits[0],
+            scale: layout.scale,
+            mask: layout.bits.map(|b| (1 << b) - 1),
+            shift: layout.bits[0],
             lanes: lanes as u32,
             heads,
             links,
@@ -160,7 +182,7 @@ impl<'c> Grid<'c> {
             more: [0; 2],
         };
         for axis in 0..2 {
-            let (from, to) = shrunk(rule, judged.corners[axis], judged.corners[axis + 2]);
+            let (from, to) = shrunk(rule, judged, axis);
             let (from, to) = (from * self.scale[axis], to * self.scale[axis]);
             // NaN and infinity are far, too.
             if !(from >= -FARTHEST && to <= FARTHEST) {
