@@ -148,7 +148,7 @@ fn every_size_is_the_plain_sum() {
     for isa in isas() {
         let ctx = context(isa, 1);
         let mut random = Random(1);
-        let mut check = |m: usize, n: usize, k: usize, random: &mut Random| {
+        let check = |m: usize, n: usize, k: usize, random: &mut Random| {
             let a = Matrix::new(m, k, Order::Rows, random);
             let b = Matrix::new(k, n, Order::Rows, random);
             let mut c = Target::new(m, n, 3);
@@ -254,7 +254,7 @@ fn every_epilogue() {
             let a = Matrix::new(m, k, Order::Rows, &mut random);
             let b = Matrix::new(k, n, ORDERS[random.range(0, 2)], &mut random);
             let (per_row, per_column) = (random.floats(m), random.floats(n));
-            let mut lines = |random: &mut Random| match random.range(0, 2) {
+            let lines = |random: &mut Random| match random.range(0, 2) {
                 0 => Lines::None,
                 1 => Lines::PerRow(&per_row),
                 _ => Lines::PerColumn(&per_column),

@@ -292,6 +292,7 @@ impl Column<'_> {
     ///
     /// # Safety
     /// As for [`rows`](Column::rows).
+    #[allow(clippy::needless_range_loop)] // x is a position in three arrays
     #[inline(always)]
     unsafe fn unrolled<S: Simd, const RB: usize, const K: usize, const STRIDE: usize>(
         &self,

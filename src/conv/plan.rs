@@ -138,10 +138,10 @@ fn run(
 ) -> Result<()> {
     let extents = spec.extents(x, residual.map(|r| &**r), &out)?;
     forbid_overlap("conv2d", "output", &out, "input", x)?;
-    if let Some(residual) = residual {
-        if !is_same(residual, &out) {
-            forbid_overlap("conv2d", "output", &out, "residual", residual)?;
-        }
+    if let Some(residual) = residual
+        && !is_same(residual, &out)
+    {
+        forbid_overlap("conv2d", "output", &out, "residual", residual)?;
     }
     if out.is_empty() {
         return Ok(());

@@ -126,12 +126,14 @@ unsafe fn activate_block<S: Simd>(
     // the loop has no branch on it.
     macro_rules! constant {
         ($($kind:ident),*) => {
-            // SAFETY: the caller's promise.
             match kind {
+                // SAFETY: the caller's promise.
                 $(Activation::$kind => unsafe { unary_block(simd, Activation::$kind, loops, out, x, first, count) },)*
-                Activation::LeakyRelu { slope } => unsafe {
-                    unary_block(simd, Activation::LeakyRelu { slope }, loops, out, x, first, count)
-                },
+                Activation::LeakyRelu { slope } => {
+                    let kind = Activation::LeakyRelu { slope };
+                    // SAFETY: the caller's promise.
+                    unsafe { unary_block(simd, kind, loops, out, x, first, count) }
+                }
             }
         };
     }

@@ -49,7 +49,7 @@ pub fn matmul(
     );
     let rank = ra.max(rb);
     let mut expected = [0; MAX_RANK];
-    for axis in 0..rank - 2 {
+    for (axis, dim) in expected.iter_mut().enumerate().take(rank - 2) {
         let (da, db) = (batch_dim(a, rank, axis), batch_dim(b, rank, axis));
         ensure!(
             da == db || da == 1 || db == 1,
@@ -58,7 +58,7 @@ pub fn matmul(
             a.shape(),
             b.shape()
         );
-        expected[axis] = if da == 1 { db } else { da };
+        *dim = if da == 1 { db } else { da };
     }
     expected[rank - 2] = shape.m;
     expected[rank - 1] = shape.n;

@@ -43,13 +43,8 @@ impl Narrow for Portable {
         load_float_blocks_ptr(base: *const f32, offsets: *const u32) -> Self::F32 =
             Self::F32::new(four(base, offsets));
         load_float_pairs_ptr(base: *const f32, offsets: *const u32) -> (Self::F32, Self::F32) = {
-            let mut taps = [[0.0; 4]; 2];
-            for i in 0..4 {
-                let at = base.add(*offsets.add(i) as usize);
-                taps[0][i] = *at;
-                taps[1][i] = *at.add(1);
-            }
-            (Self::F32::new(taps[0]), Self::F32::new(taps[1]))
+            let taps = |k: usize| std::array::from_fn(|i| *base.add(*offsets.add(i) as usize + k));
+            (Self::F32::new(taps(0)), Self::F32::new(taps(1)))
         };
         load_float_quads_ptr(base: *const f32, offsets: *const u32) -> (Self::F32, Self::F32) = {
             let (a, b) = (four(base, offsets), four(base, offsets.add(1)));
