@@ -25,7 +25,7 @@ fn products(c: &mut Criterion) {
                 bench.iter(|| {
                     let view = |x| View::new(x, &[n, n]).expect("as long as its shape");
                     let out = ViewMut::new(&mut y, &[n, n]).expect("as long as its shape");
-                    matmul(&ctx, view(black_box(&a)), view(&b), out).expect("legal");
+                    matmul(&ctx, &view(black_box(&a)), &view(&b), out).expect("legal");
                 });
             });
         }
@@ -37,10 +37,11 @@ fn products(c: &mut Criterion) {
             group.throughput(Throughput::Elements((2 * batch * 768 * 3072) as u64));
             group.bench_function(BenchmarkId::from_parameter(batch), |bench| {
                 bench.iter(|| {
-                    let x = View::new(black_box(&x[..]), &[batch, 768]).expect("as long as its shape");
+                    let x =
+                        View::new(black_box(&x[..]), &[batch, 768]).expect("as long as its shape");
                     let w = View::new(&w[..], &[3072, 768]).expect("as long as its shape");
                     let out = ViewMut::new(&mut y, &[batch, 3072]).expect("as long as its shape");
-                    linear(&ctx, x, w, None, Activation::None, out).expect("legal");
+                    linear(&ctx, &x, &w, None, Activation::None, out).expect("legal");
                 });
             });
         }

@@ -442,8 +442,8 @@ fn images_without_channels_axis() {
 #[test]
 fn errors_say_what_is_wrong() {
     let ctx = context(isas()[0], 1);
-    let image = vec![7u8; 24];
-    let mut out = vec![9u8; 24];
+    let image = [7u8; 24];
+    let mut out = [9u8; 24];
     let mut fails = |options: &Resize, from: &[usize], to: &[usize], status, words: &str| {
         let from_len = from.iter().product();
         let to_len: usize = to.iter().product();

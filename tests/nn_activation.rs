@@ -11,6 +11,8 @@ use omma::nn;
 use omma::runtime::Context;
 use omma::tensor::{Raw, View, ViewMut};
 
+type Softmax = fn(&Context, isize, View<'_, f32>, ViewMut<'_, f32>) -> omma::error::Result<()>;
+
 type Apply = fn(&Context, View<'_, f32>, ViewMut<'_, f32>) -> Result<()>;
 type Oracle = fn(f64) -> f64;
 
@@ -305,7 +307,9 @@ fn prelu_of_every_channel_axis() {
 fn rows(shape: &[usize], axis: usize) -> (Vec<usize>, usize) {
     let step: usize = shape[axis + 1..].iter().product();
     let len: usize = shape.iter().product();
-    let firsts = (0..len).filter(|i| i / step % shape[axis] == 0).collect();
+    let firsts = (0..len)
+        .filter(|i| (i / step).is_multiple_of(shape[axis]))
+        .collect();
     (firsts, step)
 }
 
@@ -329,7 +333,7 @@ fn softmax_oracle(x: &[f32], shape: &[usize], axis: usize) -> (Vec<f64>, Vec<f64
 fn check_softmax(ctx: &Context, x: &[f32], shape: &[usize], axis: usize) {
     let (p, log) = softmax_oracle(x, shape, axis);
     for (f, expected, is_log) in [
-        (nn::softmax as fn(&Context, isize, _, _) -> _, p, false),
+        (nn::softmax as Softmax, p, false),
         (nn::log_softmax, log, true),
     ] {
         let mut out = vec![7.0; x.len()];

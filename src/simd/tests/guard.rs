@@ -38,6 +38,7 @@ impl Guarded {
     }
 
     /// All usable bytes.
+    #[allow(dead_code)] // the tests that include this file by its path need less
     pub(super) fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: the middle page is mapped, initialised and borrowed with self.
         unsafe { std::slice::from_raw_parts_mut(self.base.add(self.page), self.page) }
