@@ -20,8 +20,8 @@
 mod activation;
 mod isa;
 pub mod math;
-mod partial;
 mod narrow;
+mod partial;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
