@@ -1,12 +1,10 @@
 //! Elementary functions over vectors: within 2 units in the last place of the
-//! true value for every one of the 2^32 floats, on every tier.
+//! true value over the whole range of floats, on every tier.
 //!
 //! There are two engines. The exponential family writes `x = n ln 2 + r` with
-//! `|r| <= ln 2 / 2`, evaluates a polynomial in `r` and scales by `2^n`; `tanh`
-//! and `erf` go through `e^x - 1`, which keeps its relative accuracy near zero
-//! and so needs no second formula there. `log` takes the exponent off and
-//! evaluates a polynomial in the rest. Every lane runs the same instructions:
-//! there is no branch, no table and no second path to blend.
+//! `|r| <= ln 2 / 2`, evaluates a polynomial in `r` and scales by `2^n`. `log`
+//! takes the exponent off and evaluates a polynomial in the rest. Every lane
+//! runs the same instructions: there is no branch and no table.
 //!
 //! `n` is found by adding 1.5 * 2^23: what is left of the sum is the nearest
 //! integer, as a float after subtracting and as an integer in the low bits, so
@@ -15,8 +13,11 @@
 //! portable tier, where `fma` rounds twice, as on the others.
 //!
 //! The coefficients are minimax fits (tools/coefficients). The errors quoted are
-//! the largest over all floats, measured by the tests against f64; the times are
-//! nanoseconds per element on AVX2 over an array in L1 (Zen 3 at 2.45 GHz).
+//! the largest that the tests have found against f64, first on the tiers with fma
+//! and then on the portable one: over all 2^32 floats for `exp`, `log` and
+//! `sigmoid`; for `tanh` and `erf`, which are odd, over every magnitude from 2^-12
+//! up and every 1009th float below. The times are the best of many passes over
+//! 4096 elements in L1 on a Zen 3 (AVX2).
 
 use super::Simd;
 
@@ -105,7 +106,10 @@ fn exp_clamped<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     simd.mul(simd.mul(exp_reduced(simd, r), half), rest)
 }
 
-/// `e^x`.
+/// `e^x`: within 1.06 and 1.02 ulp, 0.43 ns per element.
+///
+/// Results below the smallest normal number are rounded to denormals, those
+/// above the largest are infinite; `e^-inf = 0`, NaN stays NaN.
 #[inline(always)]
 pub fn exp<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     // The constant comes first: a NaN passes.
@@ -113,7 +117,12 @@ pub fn exp<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     exp_clamped(simd, x)
 }
 
-/// `e^x` for `x <= 0`.
+/// `e^x` for `x <= 0` (a softmax that has subtracted its maximum), in three quarters
+/// of the operations of [`exp`]: within 2 ulp, 0.31 ns per element.
+///
+/// What is below the smallest normal number may be zero instead of a denormal;
+/// `e^-inf = 0`, NaN stays NaN. For `x > 0` the result is right up to 88.3 and
+/// unspecified beyond.
 #[inline(always)]
 pub fn exp_nonpositive<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     // At -88 the biased exponent is zero, and so is the scale.
@@ -123,7 +132,10 @@ pub fn exp_nonpositive<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     simd.mul(exp_reduced(simd, r), scale)
 }
 
-/// `1 / (1 + e^-x)`.
+/// `1 / (1 + e^-x)`: within 2.00 ulp on every tier, 0.59 ns per element.
+///
+/// No intermediate overflows: the result is 0 at `-inf`, 1 at `inf`, and a
+/// denormal where that is the answer. NaN stays NaN.
 #[inline(always)]
 pub fn sigmoid<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     // Both sides come from z = 1 / (1 + e^|x|): rounding e^-x to a float first
@@ -150,7 +162,9 @@ const TANH: [f32; 5] = [
     -0.005_704_987_3,
 ];
 
-/// The hyperbolic tangent.
+/// The hyperbolic tangent: within 1.33 ulp on every tier, 0.92 ns per element.
+///
+/// `tanh(-0) = -0`, `tanh(±inf) = ±1`, NaN stays NaN.
 #[inline(always)]
 pub fn tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     // 1 - 2 / (1 + e^2a) loses nothing while the quotient is below a half.
@@ -181,22 +195,25 @@ const ERF: [f32; 9] = [
     1.193_294_2e-6,
 ];
 
-/// The error function.
+/// The error function: within 1.60 and 1.61 ulp.
+///
+/// `erf(-0) = -0`, `erf(±inf) = ±1`, NaN stays NaN.
 #[inline(always)]
 pub fn erf<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     // 1 - e^-t with t = -ln(erfc(a)), which is smooth: one polynomial serves
     // the whole range, and e^-t - 1 keeps its relative accuracy near zero.
     let a = simd.min(simd.splat(3.95), simd.abs(x));
     let slope = simd.fma(a, polynomial(simd, a, ERF), simd.splat(ERF_SLOPE));
-    let t = simd.fma(a, slope, a);
+    let rest = simd.mul(a, slope);
+    let t = simd.add(a, rest);
+    // What rounding t loses (exact: the first term is the larger) is as much as
+    // a unit of the result, and is made up for in e^-t - 1.
+    let lost = simd.sub(simd.sub(t, a), rest);
     let (n, r) = reduce(simd, simd.neg(t), BIAS);
     let scale = simd.bits_to_f32(simd.shl_i32::<23>(n));
+    let tail = simd.fma(simd.mul(r, r), polynomial(simd, r, EXP), lost);
     // The product by a power of two is exact, with or without fma.
-    let y = simd.fma(
-        scale,
-        exp_m1_reduced(simd, r),
-        simd.sub(scale, simd.splat(1.0)),
-    );
+    let y = simd.fma(scale, simd.add(r, tail), simd.sub(scale, simd.splat(1.0)));
     simd.copysign(y, x)
 }
 
@@ -212,7 +229,10 @@ const LOG: [f32; 8] = [
     -0.128_916_89,
 ];
 
-/// The natural logarithm.
+/// The natural logarithm: within 0.96 and 0.98 ulp, 0.79 ns per element.
+///
+/// Denormals are as accurate as the rest; `log(±0) = -inf`, `log(inf) = inf`,
+/// negative numbers give NaN, NaN stays NaN.
 #[inline(always)]
 pub fn log<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     let zero = simd.zero();

@@ -205,7 +205,7 @@ fn exp_nonpositive_is_accurate() {
         sampled(|x| {
             let mut y = vec![0.0; x.len()];
             exp_nonpositive(isa, x, &mut y);
-            for (&x, &y) in x.iter().zip(&y).filter(|(x, _)| x.is_nan() || **x <= 0.0) {
+            for (&x, &y) in x.iter().zip(&y).filter(|(x, _)| x.is_nan() || **x <= 88.3) {
                 let want = f64::from(x).exp();
                 let flushed = want < f64::from(f32::MIN_POSITIVE) && y == 0.0;
                 assert!(
