@@ -9,8 +9,8 @@
 use super::gather::{SLACK, Strip, unfold};
 use super::params::{Algorithm, Extents, Image, Spec};
 use super::tile::{
-    Finish, IN_ROWS, Lanes, MAX_ROWS, MAX_VECTORS, Place, TILE_FLOATS, channel_rows, keep, store,
-    store_any, sum_channels,
+    Finish, IN_ROWS, Lanes, MAX_ROWS, MAX_VECTORS, Place, TILE_FLOATS, channel_rows, keep,
+    pixel_vectors, store, store_any, sum_channels,
 };
 use super::weights::{Weights, lanes, part};
 use crate::error::{Result, ensure};
@@ -296,7 +296,6 @@ impl Job<'_> {
             for (v, column) in columns[..block].iter_mut().enumerate() {
                 *column = self.column(piece, start + v, S::LANES, row_step);
             }
-            let tiles = block.div_ceil(MAX_VECTORS);
             for panel in self.panels.clone() {
                 let rows = part(spec.og, self.weights.panels, panel);
                 let channel = self.group * spec.og + rows.start;
@@ -304,6 +303,7 @@ impl Job<'_> {
                 for (m, place) in places.iter_mut().enumerate() {
                     *place = Place::default().moved(step, channel + m);
                 }
+                let tiles = block.div_ceil(pixel_vectors(S::TIER, rows.len()));
                 for tile in 0..tiles {
                     let own = part(block, tiles, tile);
                     let tile = Tile {
@@ -417,7 +417,11 @@ impl Tile<'_> {
                             self.fixed::<S, $rows, 1>(simd, buffer),
                         ($rows, 2) if const { channel_rows(S::TIER) >= $rows } =>
                             self.fixed::<S, $rows, 2>(simd, buffer),
-                        ($rows, 3) if const { channel_rows(S::TIER) >= $rows } =>
+                        ($rows, 3)
+                            if const {
+                                channel_rows(S::TIER) >= $rows
+                                    && pixel_vectors(S::TIER, $rows) >= 3
+                            } =>
                             self.fixed::<S, $rows, 3>(simd, buffer),
                     )*
                     _ => unreachable!(),

@@ -7,8 +7,8 @@
 
 use super::params::{Algorithm, Extents, Image, Spec};
 use super::tile::{
-    Finish, IN_LANES, Lanes, MAX_ROWS, MAX_VECTORS, Place, TILE_FLOATS, keep, pixel_rows, store,
-    store_any, sum_pixels,
+    Finish, IN_LANES, Lanes, MAX_ROWS, MAX_VECTORS, Place, TILE_FLOATS, channel_vectors, keep,
+    pixel_rows, store, store_any, sum_pixels,
 };
 use super::weights::{Weights, part};
 use crate::error::{Result, ensure};
@@ -394,10 +394,9 @@ impl Tile<'_> {
                     self.fixed::<S, 6, 2>(simd, buffer);
                 }
                 2 => self.fixed::<S, 8, 2>(simd, buffer),
-                3 if const { pixel_rows(S::TIER, 3) == 4 } => {
-                    self.fixed::<S, 4, 3>(simd, buffer);
+                3 if const { channel_vectors(S::TIER) >= 3 } => {
+                    self.fixed::<S, 8, 3>(simd, buffer);
                 }
-                3 => self.fixed::<S, 8, 3>(simd, buffer),
                 _ => unreachable!(),
             }
         }

@@ -7,7 +7,7 @@
 //! latency of their multiply-adds about equally well.
 
 use super::params::Spec;
-use super::tile::{MAX_VECTORS, channel_rows};
+use super::tile::{MAX_VECTORS, channel_rows, channel_vectors};
 use crate::error::{Error, Result, Status};
 use crate::runtime::{Buffer, Context, Scratch};
 use crate::simd::{Activation, Isa, Tier};
@@ -104,7 +104,10 @@ impl<'c> Weights<'c> {
         let outputs = spec.outputs();
         let panels = match form {
             Form::ChannelRows => spec.og.div_ceil(channel_rows(isa.tier())),
-            Form::ChannelLanes => spec.og.div_ceil(lanes).div_ceil(MAX_VECTORS),
+            Form::ChannelLanes => spec
+                .og
+                .div_ceil(lanes)
+                .div_ceil(channel_vectors(isa.tier())),
             Form::DepthwiseRows | Form::DepthwiseLanes => 1,
         };
         let slope_values = match (slope, spec.activation) {
