@@ -113,23 +113,25 @@ struct Job<'a> {
     x: Image,
 }
 
-/// A vector of output columns in some output rows of one channel.
-struct Column<'a> {
+/// A piece of an output channel.
+struct Channel<'a> {
     finish: &'a Finish<'a>,
     spec: &'a Spec,
     channel: usize,
     weights: &'a [f32],
     bias: f32,
-    /// The first row's first tap.
+    /// The first output's first tap.
     src: *const f32,
     /// Floats in a row of the strip, and in one of its runs.
     row: usize,
     run: usize,
-    /// The first row's first output, the way to the next row, and columns that exist.
-    place: Place,
+    /// The first output, and the ways to the next row and column.
+    first: Place,
     down: Place,
     right: Place,
-    count: usize,
+    /// Rows and columns of the piece.
+    height: usize,
+    width: usize,
     simple: bool,
 }
 
@@ -150,48 +152,35 @@ impl Job<'_> {
         let at = (rows.start, columns.start);
         // SAFETY: the caller's promise; the scratch has the strip's size.
         unsafe { strip.fill(simd, spec, self.extents, &self.x, n, c..c + 1, at, scratch) };
-        let ([kh, kw], stride) = (spec.kernel, spec.stride);
-        let taps = kh * kw;
-        let step = strip.row_step(spec);
+        let taps = spec.kernel[0] * spec.kernel[1];
         let origin = finish.place(0, 0, 0, 0);
         let (below, beside) = (finish.place(0, 0, 1, 0), finish.place(0, 0, 0, 1));
-        let simple = finish.is_simple() && finish.columns_together();
         for channel in c * spec.og..(c + 1) * spec.og {
-            let mut x = columns.start;
-            while x < columns.end {
-                let mut y = rows.start;
-                while y < rows.end {
-                    let column = Column {
-                        finish,
-                        spec,
-                        channel,
-                        weights: &self.weights.weights()[channel * taps..(channel + 1) * taps],
-                        bias: self.weights.bias()[channel],
-                        src: (scratch.as_ptr())
-                            .wrapping_add((y - rows.start) * step + (x - columns.start)),
-                        row: step / stride[0],
-                        run: strip.run,
-                        place: finish.place(n, channel, y, x),
-                        down: below.from(origin),
-                        right: beside.from(origin),
-                        count: S::LANES.min(columns.end - x),
-                        simple,
-                    };
-                    // SAFETY: the strip holds all taps of these rows; the outputs are the task's own.
-                    unsafe {
-                        match rows.end - y {
-                            1 => column.rows::<S, 1>(simd),
-                            2 | 3 => column.rows::<S, 2>(simd),
-                            _ => column.rows::<S, 4>(simd),
-                        }
-                    }
-                    y += match rows.end - y {
-                        1 => 1,
-                        2 | 3 => 2,
-                        _ => 4,
-                    };
+            let channel = Channel {
+                finish,
+                spec,
+                channel,
+                weights: &self.weights.weights()[channel * taps..(channel + 1) * taps],
+                bias: self.weights.bias()[channel],
+                src: scratch.as_ptr(),
+                row: strip.run * strip.phases,
+                run: strip.run,
+                first: finish.place(n, channel, rows.start, columns.start),
+                down: below.from(origin),
+                right: beside.from(origin),
+                height: rows.len(),
+                width: columns.len(),
+                simple: finish.is_simple() && finish.columns_together(),
+            };
+            // SAFETY: the strip holds all taps of the piece; the outputs are the task's own.
+            unsafe {
+                match (spec.kernel, spec.stride, spec.dilation) {
+                    ([3, 3], [1, 1], [1, 1]) => channel.all::<S, 3, 1>(simd),
+                    ([3, 3], [2, 2], [1, 1]) => channel.all::<S, 3, 2>(simd),
+                    ([5, 5], [1, 1], [1, 1]) => channel.all::<S, 5, 1>(simd),
+                    ([5, 5], [2, 2], [1, 1]) => channel.all::<S, 5, 2>(simd),
+                    _ => channel.all::<S, 0, 0>(simd),
                 }
-                x += S::LANES;
             }
         }
     }
@@ -248,68 +237,104 @@ impl Job<'_> {
     }
 }
 
-impl Column<'_> {
-    /// # Safety
-    /// All taps of `RB` rows are readable for a whole vector, all outputs writable.
-    #[inline(always)]
-    unsafe fn rows<S: Simd, const RB: usize>(&self, simd: S) {
-        let spec = self.spec;
-        // SAFETY: the caller's promise.
-        let sums = unsafe {
-            match (spec.kernel, spec.stride, spec.dilation) {
-                ([3, 3], [1, 1], [1, 1]) => self.unrolled::<S, RB, 3, 1>(simd),
-                ([3, 3], [2, 2], [1, 1]) => self.unrolled::<S, RB, 3, 2>(simd),
-                ([5, 5], [1, 1], [1, 1]) => self.unrolled::<S, RB, 5, 1>(simd),
-                ([5, 5], [2, 2], [1, 1]) => self.unrolled::<S, RB, 5, 2>(simd),
-                _ => self.any::<S, RB>(simd),
-            }
-        };
-        let mut rows = [self.place; RB];
-        for (r, row) in rows.iter_mut().enumerate() {
-            *row = self.place.moved(self.down, r);
-        }
-        let (finish, channel) = (self.finish, self.channel);
-        // SAFETY: the caller's promise.
-        unsafe {
-            if self.simple {
-                let start = [Place::default()];
-                let counts = [self.count];
-                store::<S, RB, 1, SINGLE>(simd, sums, finish, channel, rows, start, counts);
-            } else {
-                let mut buffer = [0f32; TILE_FLOATS];
-                keep(simd, sums, &mut buffer);
-                let mut lanes = Lanes::NONE;
-                lanes.count = self.count;
-                for (i, place) in lanes.places.iter_mut().enumerate() {
-                    *place = Place::default().moved(self.right, i);
-                }
-                store_any::<S, SINGLE>(simd, &buffer, finish, channel, &rows, &[lanes]);
-            }
-        }
-    }
-
-    /// Everything known: each input vector is loaded once for all rows that see it.
+impl Channel<'_> {
+    /// The piece, with a window of `K` x `K` and a stride of `STRIDE`, or any window (0).
     ///
     /// # Safety
-    /// As for [`rows`](Column::rows).
-    #[allow(clippy::needless_range_loop)] // x is a position in three arrays
+    /// All taps are readable for whole vectors, all outputs writable.
     #[inline(always)]
-    unsafe fn unrolled<S: Simd, const RB: usize, const K: usize, const STRIDE: usize>(
-        &self,
-        simd: S,
-    ) -> [[S::F32; 1]; RB] {
-        let mut sums = [[simd.splat(self.bias)]; RB];
+    unsafe fn all<S: Simd, const K: usize, const STRIDE: usize>(&self, simd: S) {
         let mut weights = [[simd.zero(); K]; K];
         for (y, row) in weights.iter_mut().enumerate() {
             for (x, weight) in row.iter_mut().enumerate() {
                 *weight = simd.splat(self.weights[y * K + x]);
             }
         }
+        let stride = if K > 0 { STRIDE } else { self.spec.stride[0] };
+        let mut x = 0;
+        while x < self.width {
+            let mut y = 0;
+            let mut src = self.src.wrapping_add(x);
+            let mut place = self.first.moved(self.right, x);
+            let count = S::LANES.min(self.width - x);
+            while y < self.height {
+                // SAFETY: the caller's promise.
+                let rows = unsafe {
+                    match self.height - y {
+                        1 => self.rows::<S, 1, K, STRIDE>(simd, &weights, src, place, count),
+                        2 | 3 => self.rows::<S, 2, K, STRIDE>(simd, &weights, src, place, count),
+                        _ => self.rows::<S, 4, K, STRIDE>(simd, &weights, src, place, count),
+                    }
+                };
+                y += rows;
+                src = src.wrapping_add(rows * stride * self.row);
+                place = place.moved(self.down, rows);
+            }
+            x += S::LANES;
+        }
+    }
+
+    /// `RB` rows of a vector of columns.
+    ///
+    /// # Safety
+    /// As for [`all`](Channel::all).
+    #[inline(always)]
+    unsafe fn rows<S: Simd, const RB: usize, const K: usize, const STRIDE: usize>(
+        &self,
+        simd: S,
+        weights: &[[S::F32; K]; K],
+        src: *const f32,
+        place: Place,
+        count: usize,
+    ) -> usize {
+        // SAFETY: the caller's promise.
+        let sums = unsafe {
+            match K {
+                0 => self.any_window::<S, RB>(simd, src),
+                _ => self.window::<S, RB, K, STRIDE>(simd, weights, src),
+            }
+        };
+        let mut rows = [place; RB];
+        for r in 1..RB {
+            rows[r] = rows[r - 1].moved(self.down, 1);
+        }
+        let (finish, channel) = (self.finish, self.channel);
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.simple {
+                let start = [Place::default()];
+                store::<S, RB, 1, SINGLE>(simd, sums, finish, channel, rows, start, [count]);
+            } else {
+                let mut buffer = [0f32; TILE_FLOATS];
+                keep(simd, sums, buffer.as_mut_ptr());
+                let mut lanes = Lanes::NONE;
+                lanes.count = count;
+                for (i, place) in lanes.places.iter_mut().enumerate() {
+                    *place = Place::default().moved(self.right, i);
+                }
+                store_any::<S, SINGLE>(simd, buffer.as_ptr(), finish, channel, &rows, &[lanes]);
+            }
+        }
+        RB
+    }
+
+    /// Everything known: each input vector is loaded once for all rows that see it.
+    ///
+    /// # Safety
+    /// As for [`all`](Channel::all).
+    #[inline(always)]
+    unsafe fn window<S: Simd, const RB: usize, const K: usize, const STRIDE: usize>(
+        &self,
+        simd: S,
+        weights: &[[S::F32; K]; K],
+        src: *const f32,
+    ) -> [[S::F32; 1]; RB] {
+        let mut sums = [[simd.splat(self.bias)]; RB];
         for i in 0..(RB - 1) * STRIDE + K {
             for x in 0..K {
-                let at = i * self.row + x % STRIDE * self.run + x / STRIDE;
+                let at = i * self.row + x % STRIDE.max(1) * self.run + x / STRIDE.max(1);
                 // SAFETY: the caller's promise.
-                let vector = unsafe { simd.load_ptr(self.src.add(at)) };
+                let vector = unsafe { simd.load_ptr(src.add(at)) };
                 for (r, sum) in sums.iter_mut().enumerate() {
                     if i >= r * STRIDE && i < r * STRIDE + K {
                         sum[0] = simd.fma(weights[i - r * STRIDE][x], vector, sum[0]);
@@ -323,9 +348,13 @@ impl Column<'_> {
     /// Any window.
     ///
     /// # Safety
-    /// As for [`rows`](Column::rows).
+    /// As for [`all`](Channel::all).
     #[inline(always)]
-    unsafe fn any<S: Simd, const RB: usize>(&self, simd: S) -> [[S::F32; 1]; RB] {
+    unsafe fn any_window<S: Simd, const RB: usize>(
+        &self,
+        simd: S,
+        src: *const f32,
+    ) -> [[S::F32; 1]; RB] {
         let ([kh, kw], [sh, sw], [dh, dw]) =
             (self.spec.kernel, self.spec.stride, self.spec.dilation);
         let phases = self.row / self.run;
@@ -336,7 +365,7 @@ impl Column<'_> {
                 let tap = y * dh * self.row + x % phases * self.run + x * dw / sw;
                 for (r, sum) in sums.iter_mut().enumerate() {
                     // SAFETY: the caller's promise.
-                    let vector = unsafe { simd.load_ptr(self.src.add(tap + r * sh * self.row)) };
+                    let vector = unsafe { simd.load_ptr(src.add(tap + r * sh * self.row)) };
                     sum[0] = simd.fma(weight, vector, sum[0]);
                 }
             }
@@ -401,23 +430,37 @@ impl Pixels<'_> {
         let [top, _, left, _] = spec.padding;
         let outputs = spec.outputs();
         let next = sw as isize * image.x;
+        let (down, right) = (dh as isize * image.y, dw as isize * image.x);
+        let (ky, kx) = (self.rows.start, self.columns.start);
+        // The first tap that is inside; without any, nothing is read.
+        let (row, column) = (
+            (y * sh + ky * dh).wrapping_sub(top),
+            (x * sw + kx * dw).wrapping_sub(left),
+        );
+        let mut row = image.ptr.cast_const().wrapping_offset(
+            (n as isize * image.n)
+                .wrapping_add((row as isize).wrapping_mul(image.y))
+                .wrapping_add((column as isize).wrapping_mul(image.x)),
+        );
+        if LOAD != SCATTERED {
+            row = row.wrapping_add(channel);
+        }
         // SAFETY: bias and weights go on for a vector after the last channel.
         let mut sums = [[unsafe { simd.load_ptr(weights.bias()[channel..].as_ptr()) }]; PB];
+        let weights = weights.weights().as_ptr().wrapping_add(channel);
         for ky in self.rows.clone() {
-            for kx in self.columns.clone() {
-                let tap = (ky * kw + kx) * outputs + channel;
+            let mut tap = row;
+            let mut weight = weights.wrapping_add((ky * kw + kx) * outputs);
+            for _ in self.columns.clone() {
                 // SAFETY: as above.
-                let weight = unsafe { simd.load_ptr(weights.weights()[tap..].as_ptr()) };
-                let (row, column) = (y * sh + ky * dh - top, x * sw + kx * dw - left);
-                let start = image.offset(n, 0, row, column);
-                for (p, sum) in sums.iter_mut().enumerate() {
-                    let pixel = image.ptr.cast_const();
-                    let pixel = pixel.wrapping_offset(start + next * p as isize);
+                let w = unsafe { simd.load_ptr(weight) };
+                let mut pixel = tap;
+                for sum in &mut sums {
                     // SAFETY: the tap is a pixel of the image, of which `count` channels are read.
                     let vector = unsafe {
                         match LOAD {
-                            WHOLE => simd.load_ptr(pixel.wrapping_add(channel)),
-                            PARTIAL => simd.load_partial_ptr(pixel.wrapping_add(channel), count),
+                            WHOLE => simd.load_ptr(pixel),
+                            PARTIAL => simd.load_partial_ptr(pixel, count),
                             _ => {
                                 let mut values = [0f32; 16];
                                 for (i, value) in values.iter_mut().enumerate().take(count) {
@@ -428,9 +471,13 @@ impl Pixels<'_> {
                             }
                         }
                     };
-                    sum[0] = simd.fma(weight, vector, sum[0]);
+                    sum[0] = simd.fma(w, vector, sum[0]);
+                    pixel = pixel.wrapping_offset(next);
                 }
+                tap = tap.wrapping_offset(right);
+                weight = weight.wrapping_add(outputs);
             }
+            row = row.wrapping_offset(down);
         }
         let mut rows = [Place::default(); PB];
         for (p, row) in rows.iter_mut().enumerate() {
@@ -443,14 +490,14 @@ impl Pixels<'_> {
                 store::<S, PB, 1, IN_LANES>(simd, sums, finish, channel, rows, start, [count]);
             } else {
                 let mut buffer = [0f32; TILE_FLOATS];
-                keep(simd, sums, &mut buffer);
+                keep(simd, sums, buffer.as_mut_ptr());
                 let step = finish.channel_step();
                 let mut lanes = Lanes::NONE;
                 lanes.count = count;
                 for (i, place) in lanes.places.iter_mut().enumerate() {
                     *place = Place::default().moved(step, i);
                 }
-                store_any::<S, IN_LANES>(simd, &buffer, finish, channel, &rows, &[lanes]);
+                store_any::<S, IN_LANES>(simd, buffer.as_ptr(), finish, channel, &rows, &[lanes]);
             }
         }
     }

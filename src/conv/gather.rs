@@ -77,10 +77,24 @@ unsafe fn fill_row<S: Simd>(
                     simd.store_ptr(to.add(i), tail);
                 }
             }
-            // A constant step is turned into shuffles.
             2 => {
-                for i in 0..count {
-                    *to.add(i) = *src.add(2 * i);
+                // The last value has no neighbour that may be read.
+                let floats = (2 * count).saturating_sub(1);
+                let mut i = 0;
+                while i < count {
+                    let (at, left) = (src.add(2 * i), floats - 2 * i);
+                    let pair = if left >= 2 * S::LANES {
+                        (simd.load_ptr(at), simd.load_ptr(at.add(S::LANES)))
+                    } else {
+                        let first = simd.load_partial_ptr(at, left);
+                        let rest = left.saturating_sub(S::LANES);
+                        (
+                            first,
+                            simd.load_partial_ptr(at.wrapping_add(S::LANES), rest),
+                        )
+                    };
+                    simd.store_ptr(to.add(i), simd.deinterleave(pair.0, pair.1).0);
+                    i += S::LANES;
                 }
             }
             _ => {
@@ -104,7 +118,7 @@ pub(super) struct Strip {
     /// Floats in a run.
     pub run: usize,
     /// Runs in a row.
-    phases: usize,
+    pub phases: usize,
     /// Input rows of a channel.
     rows: usize,
     /// Floats from channel to channel.
@@ -231,6 +245,98 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
+/// Pixels whose places [`unfold_short`] works out at once.
+const SHORT: usize = 64;
+
+/// Offsets of all pixels from each other fit 32 bits, as gathers need it.
+fn fits_gather(spec: &Spec, extents: &Extents, image: &Image) -> bool {
+    let reach =
+        |count: usize, stride: isize| count as i128 * i128::from(stride.unsigned_abs() as u64);
+    let all = reach(extents.n, image.n) + reach(extents.h, image.y) + reach(extents.w, image.x);
+    let padded =
+        spec.padding.iter().map(|&p| p as i128).sum::<i128>() + (extents.h + extents.w) as i128;
+    extents.h > 0 && extents.w > 0 && all < 1 << 30 && padded < 1 << 30
+}
+
+/// [`unfold`] for rows that are shorter than a vector: neighbouring lanes are pixels
+/// of several rows or images, gathered by their offsets.
+///
+/// # Safety
+/// As for [`unfold`]; the offsets fit 32 bits.
+#[inline(always)]
+unsafe fn unfold_short<S: Simd>(
+    simd: S,
+    spec: &Spec,
+    extents: &Extents,
+    image: &Image,
+    channels: Range<usize>,
+    pixels: Range<usize>,
+    pitch: usize,
+    dst: *mut f32,
+) {
+    let ([kh, kw], [sh, sw], [dh, dw]) = (spec.kernel, spec.stride, spec.dilation);
+    let [top, _, left, _] = spec.padding;
+    let plane = extents.oh * extents.ow;
+    let (minus_one, zero) = (simd.splat_i32(-1), simd.splat_i32(0));
+    let (height, width) = (
+        simd.splat_i32(extents.h as i32),
+        simd.splat_i32(extents.w as i32),
+    );
+    let mut start = pixels.start;
+    while start < pixels.end {
+        let count = SHORT.min(pixels.end - start);
+        // Row, column and offset of the first tap; what stands behind the last pixel repeats it.
+        let (mut ys, mut xs, mut at) = ([0i32; SHORT], [0i32; SHORT], [0i32; SHORT]);
+        for i in 0..SHORT {
+            let p = start + i.min(count - 1);
+            let (n, rest) = (p / plane, p % plane);
+            let y = (rest / extents.ow * sh) as isize - top as isize;
+            let x = (rest % extents.ow * sw) as isize - left as isize;
+            (ys[i], xs[i]) = (y as i32, x as i32);
+            at[i] = (n as isize * image.n + y * image.y + x * image.x) as i32;
+        }
+        for ky in 0..kh {
+            for kx in 0..kw {
+                let (down, right) = (ky * dh, kx * dw);
+                let step = down as isize * image.y + right as isize * image.x;
+                let (down, right) = (simd.splat_i32(down as i32), simd.splat_i32(right as i32));
+                let step = simd.splat_i32(step as i32);
+                let mut v = 0;
+                while v < count {
+                    // SAFETY: inside of the arrays, whose length is a multiple of all lanes.
+                    let (y, x, at) = unsafe {
+                        (
+                            simd.add_i32(simd.load_i32_ptr(ys.as_ptr().add(v)), down),
+                            simd.add_i32(simd.load_i32_ptr(xs.as_ptr().add(v)), right),
+                            simd.add_i32(simd.load_i32_ptr(at.as_ptr().add(v)), step),
+                        )
+                    };
+                    let inside = simd.and(
+                        simd.and(simd.gt_i32(y, minus_one), simd.gt_i32(height, y)),
+                        simd.and(simd.gt_i32(x, minus_one), simd.gt_i32(width, x)),
+                    );
+                    // Taps in the padding read the first pixel instead.
+                    let at = simd.select_i32(inside, at, zero);
+                    let mut term = ky * kw + kx;
+                    for c in channels.clone() {
+                        let base = image.ptr.wrapping_offset(c as isize * image.c);
+                        // SAFETY: every offset is a pixel of the image; a row of `dst` ends with SLACK.
+                        unsafe {
+                            let values = simd.gather_ptr(base, at);
+                            let values = simd.select(inside, values, simd.zero());
+                            let to = dst.add(term * pitch + (start - pixels.start) + v);
+                            simd.store_ptr(to, values);
+                        }
+                        term += kh * kw;
+                    }
+                    v += S::LANES;
+                }
+            }
+        }
+        start += count;
+    }
+}
+
 /// Copies the receptive fields of output pixels `pixels`, counted through all
 /// images, to rows of `pitch` floats, one for each term.
 ///
@@ -250,6 +356,14 @@ pub(super) unsafe fn unfold<S: Simd>(
 ) {
     let ([kh, kw], [sh, sw], [dh, dw]) = (spec.kernel, spec.stride, spec.dilation);
     assert!(pixels.len() + SLACK <= pitch && channels.len() * kh * kw * pitch <= dst.len());
+    if extents.ow < S::LANES && fits_gather(spec, extents, image) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let dst = dst.as_mut_ptr();
+            unfold_short(simd, spec, extents, image, channels, pixels, pitch, dst);
+        }
+        return;
+    }
     let [top, _, left, _] = spec.padding;
     let plane = extents.oh * extents.ow;
     let mut p = pixels.start;

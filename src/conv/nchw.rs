@@ -9,10 +9,10 @@
 use super::gather::{SLACK, Strip, unfold};
 use super::params::{Algorithm, Extents, Image, Spec};
 use super::tile::{
-    Finish, IN_ROWS, Lanes, MAX_ROWS, MAX_VECTORS, Place, TILE_FLOATS, channel_rows, keep, store,
-    store_any, sum_channels,
+    Finish, IN_ROWS, Lanes, MAX_ROWS, MAX_VECTORS, Place, add_channels, channel_rows, keep,
+    pixel_vectors, resume, start_rows, store, store_any, tile_floats,
 };
-use super::weights::{Weights, lanes, part};
+use super::weights::{Parts, Weights, lanes, part};
 use crate::error::{Result, ensure};
 use crate::runtime::Context;
 use crate::simd::{Simd, dispatch};
@@ -22,6 +22,12 @@ use std::ops::Range;
 const PIXEL_FLOATS: usize = 40 << 10;
 /// Beyond this a strip is not worth its memory.
 const MAX_STRIP_FLOATS: usize = 256 << 10;
+/// Cache lines of pixels that a tile reads of a chunk of channels: half of a small L1.
+const CHUNK_LINES: usize = 224;
+/// Floats of sums that wait for the next chunk.
+const KEPT_FLOATS: usize = 16 << 10;
+/// Weights that stay in L2 beside the pixels.
+const RESIDENT_FLOATS: usize = 64 << 10;
 /// Vectors whose places are worked out at once.
 const BLOCK: usize = 48;
 /// Multiply-adds of a task: some 100 microseconds.
@@ -57,10 +63,11 @@ pub(super) unsafe fn run(
     x: Image,
     finish: &Finish<'_>,
 ) -> Result<()> {
-    let vector = lanes(weights.isa.tier());
+    let tier = weights.isa.tier();
+    let vector = lanes(tier);
     let cut = choose(spec, extents, vector)?;
     let mut offsets = ctx.scratch::<u32>(spec.depth())?;
-    let (pieces, floats, piece_pixels) = match cut {
+    let (pieces, floats, piece_pixels, lines) = match cut {
         Cut::Strips {
             strip,
             down,
@@ -69,14 +76,16 @@ pub(super) unsafe fn run(
         } => {
             strip.offsets(spec, &mut offsets);
             let pixels = extents.oh.div_ceil(down) * width;
-            (extents.n * down * across, strip.floats, pixels)
+            let lines = spec.kernel[0] * strip.phases * 2;
+            (extents.n * down * across, strip.floats, pixels, lines)
         }
         Cut::Pixels { width, pitch } => {
             for (k, offset) in offsets.iter_mut().enumerate() {
                 *offset = (k * pitch) as u32;
             }
             let all = extents.n * extents.oh * extents.ow;
-            (all.div_ceil(width), spec.depth() * pitch, width)
+            let taps = spec.kernel[0] * spec.kernel[1];
+            (all.div_ceil(width), spec.depth() * pitch, width, taps)
         }
     };
     // Channels are parted too where the pixels alone make few tasks; each part gathers
@@ -89,8 +98,25 @@ pub(super) unsafe fn run(
         _ => 1,
     }
     .max(1);
-    let offsets = &offsets[..];
-    ctx.parallel_for_scratch::<f32>(pieces * spec.groups * parts, floats, |task, scratch| {
+    // The lines of a chunk's channels that one tile reads stay in half of L1.
+    let chunks = spec.cg.div_ceil((CHUNK_LINES / lines).max(1)).max(1);
+    let panels = weights.panels.div_ceil(parts);
+    let rows = Parts::new(spec.og, weights.panels).largest();
+    let most = pixel_vectors(tier, rows);
+    let tiles = match chunks {
+        1 => BLOCK / most,
+        _ => (KEPT_FLOATS / (panels.max(1) * tile_floats(tier))).clamp(1, BLOCK / most),
+    };
+    let plan = Plan {
+        chunks,
+        block: tiles * most,
+        panels_outside: spec.og * spec.depth() > RESIDENT_FLOATS,
+        floats: floats.next_multiple_of(16),
+        kept: tile_floats(tier) * if chunks == 1 { 1 } else { tiles * panels },
+    };
+    let (offsets, plan) = (&offsets[..], &plan);
+    let scratch = plan.floats + plan.kept;
+    ctx.parallel_for_scratch::<f32>(pieces * spec.groups * parts, scratch, |task, scratch| {
         let (rest, p) = (task / parts, task % parts);
         let job = Job {
             spec,
@@ -98,12 +124,29 @@ pub(super) unsafe fn run(
             weights,
             finish,
             offsets,
+            plan,
             group: rest % spec.groups,
             panels: part(weights.panels, parts, p),
         };
         let piece = rest / spec.groups;
         dispatch!(weights.isa, simd => job.run(simd, &cut, piece, &x, scratch));
     })
+}
+
+/// How a task walks through its piece.
+struct Plan {
+    /// Input channels are cut into so many chunks, so that what a tile reads of a chunk is
+    /// still in L1 when the next tile reads it.
+    chunks: usize,
+    /// Vectors of pixels that are summed over all chunks before the next ones.
+    block: usize,
+    /// For each panel all tiles, or for each tile all panels. The inside is what
+    /// streams past: weights while they come from L2, else pixels.
+    panels_outside: bool,
+    /// Floats of the gathered pixels.
+    floats: usize,
+    /// Floats of sums that wait for the next chunk.
+    kept: usize,
 }
 
 /// Strips, unless rows are so short that too many lanes would be empty.
@@ -236,6 +279,7 @@ struct Job<'a> {
     weights: &'a Weights<'a>,
     finish: &'a Finish<'a>,
     offsets: &'a [u32],
+    plan: &'a Plan,
     group: usize,
     panels: Range<usize>,
 }
@@ -287,55 +331,83 @@ impl Job<'_> {
             count: 0,
             together: true,
         }; BLOCK];
-        let mut buffer = [0f32; TILE_FLOATS];
-        let step = self.finish.channel_step();
+        let Plan {
+            chunks,
+            block,
+            panels_outside,
+            floats,
+            ..
+        } = *self.plan;
+        let (pixels, kept) = scratch.split_at_mut(floats);
+        let taps = spec.kernel[0] * spec.kernel[1];
+        let (all_rows, all_channels) = (
+            Parts::new(spec.og, self.weights.panels),
+            Parts::new(spec.cg, chunks),
+        );
+        let most = pixel_vectors(S::TIER, all_rows.largest());
         let depth = self.offsets.len();
         let mut start = 0;
         while start < vectors {
-            let block = BLOCK.min(vectors - start);
+            let block = block.min(vectors - start);
             for (v, column) in columns[..block].iter_mut().enumerate() {
                 *column = self.column(piece, start + v, S::LANES, row_step);
             }
-            let tiles = block.div_ceil(MAX_VECTORS);
-            for panel in self.panels.clone() {
-                let rows = part(spec.og, self.weights.panels, panel);
-                let channel = self.group * spec.og + rows.start;
-                let mut places = [Place::default(); MAX_ROWS];
-                for (m, place) in places.iter_mut().enumerate() {
-                    *place = Place::default().moved(step, channel + m);
-                }
-                for tile in 0..tiles {
-                    let own = part(block, tiles, tile);
-                    let tile = Tile {
-                        weights: self.weights.weights()[channel * depth..].as_ptr(),
-                        bias: self.weights.bias()[channel..].as_ptr(),
-                        offsets: self.offsets,
-                        finish: self.finish,
-                        channel,
-                        rows: places,
-                        columns: &columns[own.clone()],
-                        pixels: scratch.as_ptr(),
-                    };
-                    // SAFETY: for every vector of the piece the offsets stay inside the
-                    // scratch that was filled; the places are the task's own.
-                    let stored = unsafe { tile.any(simd, rows.len(), &mut buffer) };
-                    if !stored {
-                        let mut lanes = [Lanes::NONE; MAX_VECTORS];
-                        for (v, lanes) in own.clone().zip(lanes.iter_mut()) {
-                            *lanes = self.lanes(piece, start + v, S::LANES);
-                        }
-                        let rows = &places[..rows.len()];
-                        let lanes = &lanes[..own.len()];
-                        // SAFETY: as above.
-                        unsafe {
-                            store_any::<S, IN_ROWS>(
-                                simd,
-                                &buffer,
-                                self.finish,
-                                channel,
-                                rows,
-                                lanes,
-                            );
+            let tiles = block.div_ceil(most);
+            let all_columns = Parts::new(block, tiles);
+            let (outside, inside) = match panels_outside {
+                true => (self.panels.len(), tiles),
+                false => (tiles, self.panels.len()),
+            };
+            for chunk in 0..chunks {
+                let terms = all_channels.get(chunk);
+                let terms = terms.start * taps..terms.end * taps;
+                for i in 0..outside {
+                    for j in 0..inside {
+                        let (panel, t) = if panels_outside { (i, j) } else { (j, i) };
+                        let rows = all_rows.get(self.panels.start + panel);
+                        let channel = self.group * spec.og + rows.start;
+                        let own = all_columns.get(t);
+                        let tile = Tile {
+                            weights: (self.weights.weights().as_ptr())
+                                .wrapping_add(channel * depth + terms.start * rows.len()),
+                            bias: self.weights.bias()[channel..].as_ptr(),
+                            offsets: &self.offsets[terms.clone()],
+                            finish: self.finish,
+                            channel,
+                            columns: &columns[own.clone()],
+                            pixels: pixels.as_ptr(),
+                            // With one chunk nothing waits for the next, and all tiles share a place.
+                            kept: match chunks {
+                                1 => kept.as_mut_ptr(),
+                                _ => kept
+                                    .as_mut_ptr()
+                                    .wrapping_add((panel * tiles + t) * tile_floats(S::TIER)),
+                            },
+                            is_first: chunk == 0,
+                            is_last: chunk + 1 == chunks,
+                        };
+                        // SAFETY: for every vector of the piece the offsets stay inside the scratch that
+                        // was filled; the places are the task's own; `kept` has room for all tiles.
+                        let stored = unsafe { tile.any(simd, rows.len()) };
+                        if !stored && tile.is_last {
+                            let mut lanes = [Lanes::NONE; MAX_VECTORS];
+                            for (v, lanes) in own.clone().zip(lanes.iter_mut()) {
+                                *lanes = self.lanes(piece, start + v, S::LANES);
+                            }
+                            let lanes = &lanes[..own.len()];
+                            let places: [Place; MAX_ROWS] = tile.rows();
+                            let (kept, rows) = (tile.kept, &places[..rows.len()]);
+                            // SAFETY: as above.
+                            unsafe {
+                                store_any::<S, IN_ROWS>(
+                                    simd,
+                                    kept,
+                                    self.finish,
+                                    channel,
+                                    rows,
+                                    lanes,
+                                );
+                            }
                         }
                     }
                 }
@@ -389,36 +461,57 @@ impl Job<'_> {
     }
 }
 
-/// One register tile.
+/// One register tile, and the terms to add to its sums.
 struct Tile<'a> {
     weights: *const f32,
     bias: *const f32,
     offsets: &'a [u32],
     finish: &'a Finish<'a>,
     channel: usize,
-    rows: [Place; MAX_ROWS],
     columns: &'a [Column],
     pixels: *const f32,
+    /// Where the sums are kept between terms, and when they cannot be stored simply.
+    kept: *mut f32,
+    is_first: bool,
+    is_last: bool,
 }
 
 impl Tile<'_> {
-    /// Sums the tile, and stores it if that is simple (`true`); otherwise its sums are in `buffer`.
+    /// Where each row goes.
+    #[inline(always)]
+    fn rows<const MR: usize>(&self) -> [Place; MR] {
+        let step = self.finish.channel_step();
+        let mut rows = [Place::default(); MR];
+        for (m, row) in rows.iter_mut().enumerate() {
+            *row = Place::default().moved(step, self.channel + m);
+        }
+        rows
+    }
+
+    /// Adds the terms. After the last ones the results are stored if that is simple
+    /// (`true`); otherwise the sums are kept.
     ///
     /// # Safety
-    /// The tile has `rows` weights for each offset and as many biases; at each column's source plus
-    /// each offset a vector can be loaded; the places are the caller's to write.
+    /// The tile has `rows` weights for each offset and as many biases; at each column's source
+    /// plus each offset a vector can be loaded; the places and `kept` are the caller's to write.
     #[inline(always)]
-    unsafe fn any<S: Simd>(&self, simd: S, rows: usize, buffer: &mut [f32; TILE_FLOATS]) -> bool {
+    unsafe fn any<S: Simd>(&self, simd: S, rows: usize) -> bool {
         macro_rules! tiles {
             ($($rows:literal)*) => {
                 match (rows, self.columns.len()) {
                     $(
                         ($rows, 1) if const { channel_rows(S::TIER) >= $rows } =>
-                            self.fixed::<S, $rows, 1>(simd, buffer),
+                            self.fixed::<S, $rows, 1>(simd),
                         ($rows, 2) if const { channel_rows(S::TIER) >= $rows } =>
-                            self.fixed::<S, $rows, 2>(simd, buffer),
-                        ($rows, 3) if const { channel_rows(S::TIER) >= $rows } =>
-                            self.fixed::<S, $rows, 3>(simd, buffer),
+                            self.fixed::<S, $rows, 2>(simd),
+                        ($rows, 3)
+                            if const {
+                                channel_rows(S::TIER) >= $rows
+                                    && pixel_vectors(S::TIER, $rows) >= 3
+                            } =>
+                        {
+                            self.fixed::<S, $rows, 3>(simd)
+                        }
                     )*
                     _ => unreachable!(),
                 }
@@ -431,11 +524,7 @@ impl Tile<'_> {
     /// # Safety
     /// As for [`any`](Tile::any), with `MR` rows and `NV` columns.
     #[inline(always)]
-    unsafe fn fixed<S: Simd, const MR: usize, const NV: usize>(
-        &self,
-        simd: S,
-        buffer: &mut [f32; TILE_FLOATS],
-    ) -> bool {
+    unsafe fn fixed<S: Simd, const MR: usize, const NV: usize>(&self, simd: S) -> bool {
         let mut pixels = [self.pixels; NV];
         let mut places = [Place::default(); NV];
         let mut counts = [0; NV];
@@ -446,25 +535,20 @@ impl Tile<'_> {
             counts[v] = column.count;
             together &= column.together;
         }
-        let mut rows = [Place::default(); MR];
-        rows.copy_from_slice(&self.rows[..MR]);
         // SAFETY: the caller's promise.
         unsafe {
-            let sums =
-                sum_channels::<S, MR, NV>(simd, self.weights, self.bias, self.offsets, pixels);
-            if together && self.finish.is_simple() {
-                store::<S, MR, NV, IN_ROWS>(
-                    simd,
-                    sums,
-                    self.finish,
-                    self.channel,
-                    rows,
-                    places,
-                    counts,
-                );
+            let sums = match self.is_first {
+                true => start_rows::<S, MR, NV>(simd, self.bias),
+                false => resume::<S, MR, NV>(simd, self.kept),
+            };
+            let sums = add_channels::<S, MR, NV>(simd, sums, self.weights, self.offsets, pixels);
+            if self.is_last && together && self.finish.is_simple() {
+                let rows = self.rows::<MR>();
+                let (finish, channel) = (self.finish, self.channel);
+                store::<S, MR, NV, IN_ROWS>(simd, sums, finish, channel, rows, places, counts);
                 true
             } else {
-                keep(simd, sums, buffer);
+                keep(simd, sums, self.kept);
                 false
             }
         }

@@ -7,10 +7,10 @@
 
 use super::params::{Algorithm, Extents, Image, Spec};
 use super::tile::{
-    Finish, IN_LANES, Lanes, MAX_ROWS, MAX_VECTORS, Place, TILE_FLOATS, keep, pixel_rows, store,
-    store_any, sum_pixels,
+    Finish, IN_LANES, Lanes, MAX_ROWS, MAX_VECTORS, Place, add_pixels, channel_vectors, keep,
+    pixel_rows, resume, start_lanes, store, store_any, tile_floats,
 };
-use super::weights::{Weights, part};
+use super::weights::{Parts, Weights, part};
 use crate::error::{Result, ensure};
 use crate::runtime::Context;
 use crate::simd::{Simd, dispatch};
@@ -20,6 +20,10 @@ use std::ops::Range;
 const PIXEL_FLOATS: usize = 40 << 10;
 /// Beyond this a padded copy is not worth its memory.
 const MAX_COPY_FLOATS: usize = 256 << 10;
+/// Terms whose weights, for a panel, take half of L1.
+const CHUNK_TERMS: usize = 256;
+/// Tiles that take turns with the weights of a chunk.
+const BLOCK: usize = 16;
 /// Multiply-adds of a task: some 100 microseconds.
 const TASK_WORK: usize = 8 << 20;
 
@@ -84,12 +88,18 @@ pub(super) unsafe fn run(
         true => (1, kw * spec.cg),
         false => (kw, spec.cg),
     };
-    let mut offsets = ctx.scratch::<i64>(kh * per_row)?;
-    for (i, offset) in offsets.iter_mut().enumerate() {
-        let (y, x) = (i / per_row, i % per_row);
-        *offset = ((y * dh) as isize * row_step + (x * dw) as isize * column_step) as i64;
+    // Long runs are cut, short ones grouped, to chunks that are still in L1 when the next tile comes.
+    let cuts = len.div_ceil(CHUNK_TERMS).max(1);
+    let mut table = ctx.scratch::<i64>(2 * kh * per_row * cuts)?;
+    let (runs, _) = table.as_chunks_mut::<2>();
+    for (i, run) in runs.iter_mut().enumerate() {
+        let own = part(len, cuts, i % cuts);
+        let (y, x) = (i / cuts / per_row, i / cuts % per_row);
+        let start = (y * dh) as isize * row_step + (x * dw) as isize * column_step;
+        *run = [start as i64 + own.start as i64, own.len() as i64];
     }
-    let offsets = &offsets[..];
+    let runs = &*runs;
+    let per_chunk = (CHUNK_TERMS * cuts / len.max(1)).clamp(1, runs.len());
     let pieces = extents.n * cut.down * cut.across * spec.groups;
     let work = rows * cut.width * spec.og * spec.depth();
     let parts = match pieces {
@@ -99,16 +109,19 @@ pub(super) unsafe fn run(
         _ => 1,
     }
     .max(1);
-    ctx.parallel_for_scratch::<f32>(pieces * parts, floats, |task, scratch| {
+    let floats = floats.next_multiple_of(16);
+    let scratch = floats + BLOCK * tile_floats(weights.isa.tier());
+    ctx.parallel_for_scratch::<f32>(pieces * parts, scratch, |task, scratch| {
         let (piece, p) = (task / parts, task % parts);
         let job = Job {
             spec,
             extents,
             weights,
             finish,
-            offsets,
-            len,
+            runs,
+            per_chunk,
             cut,
+            floats,
             group: piece % spec.groups,
             panels: part(weights.panels, parts, p),
         };
@@ -230,9 +243,12 @@ struct Job<'a> {
     extents: &'a Extents,
     weights: &'a Weights<'a>,
     finish: &'a Finish<'a>,
-    offsets: &'a [i64],
-    len: usize,
+    runs: &'a [[i64; 2]],
+    /// Runs in a chunk.
+    per_chunk: usize,
     cut: Cut,
+    /// Floats of the copied pixels.
+    floats: usize,
     group: usize,
     panels: Range<usize>,
 }
@@ -242,6 +258,7 @@ impl Job<'_> {
     #[inline(always)]
     fn run<S: Simd>(&self, simd: S, piece: usize, image: &Image, scratch: &mut [f32]) {
         let (spec, extents, cut) = (self.spec, self.extents, &self.cut);
+        let (scratch, kept) = scratch.split_at_mut(self.floats);
         let (band, i) = (piece / cut.across, piece % cut.across);
         let (n, j) = (band / cut.down, band % cut.down);
         let rows = part(extents.oh, cut.down, j);
@@ -294,110 +311,156 @@ impl Job<'_> {
                 (scratch.as_ptr(), (width * depth) as isize, depth as isize)
             }
         };
-        let step = self.finish.channel_step();
-        let vectors = spec.og.div_ceil(S::LANES);
-        let depth = spec.depth();
+        let vectors = Parts::new(spec.og.div_ceil(S::LANES), self.weights.panels);
         let together = self.finish.channels_together();
-        let mut buffer = [0f32; TILE_FLOATS];
         let count = rows.len() * width;
-        for panel in self.panels.clone() {
-            let own = part(vectors, self.weights.panels, panel);
-            let first = self.group * spec.og + own.start * S::LANES;
-            let last = (self.group + 1) * spec.og;
-            let height = pixel_rows(S::TIER, own.len());
-            let weights = (self.group * vectors + own.start) * S::LANES * depth;
-            let mut lanes = [Lanes::NONE; MAX_VECTORS];
-            let mut counts = [0; MAX_VECTORS];
-            for (v, lanes) in lanes.iter_mut().enumerate().take(own.len()) {
-                let channel = first + v * S::LANES;
-                lanes.count = S::LANES.min(last - channel);
-                counts[v] = lanes.count;
-                for (lane, place) in lanes.places.iter_mut().enumerate() {
-                    *place = Place::default().moved(step, channel + lane);
+        let widest = pixel_rows(S::TIER, 1).max(pixel_rows(S::TIER, 2));
+        let mut sources = [base; BLOCK * MAX_ROWS];
+        let mut places = [Place::default(); BLOCK * MAX_ROWS];
+        // Row and column of the next pixel.
+        let (mut y, mut x) = (0, 0);
+        let mut done = 0;
+        while done < count {
+            let pixels = (BLOCK * widest).min(count - done);
+            for p in 0..pixels {
+                let offset = y as isize * row_step + x as isize * column_step;
+                sources[p] = base.wrapping_offset(offset);
+                places[p] = self.finish.place(n, 0, rows.start + y, left + x);
+                x += 1;
+                if x == width {
+                    (y, x) = (y + 1, 0);
                 }
             }
-            // Row and column of the next pixel.
-            let (mut y, mut x) = (0, 0);
-            let mut done = 0;
-            while done < count {
-                let pixels = height.min(count - done);
-                let mut sources = [base; MAX_ROWS];
-                let mut places = [Place::default(); MAX_ROWS];
-                for m in 0..height {
-                    if m < pixels {
-                        let offset = y as isize * row_step + x as isize * column_step;
-                        sources[m] = base.wrapping_offset(offset);
-                        places[m] = self.finish.place(n, 0, rows.start + y, left + x);
-                        x += 1;
-                        if x == width {
-                            (y, x) = (y + 1, 0);
-                        }
-                    } else {
-                        // Rows without a pixel repeat the last one and are not stored.
-                        sources[m] = sources[m - 1];
-                    }
-                }
-                let tile = Tile {
-                    weights: self.weights.weights()[weights..].as_ptr(),
-                    bias: self.weights.bias()[first..].as_ptr(),
-                    offsets: self.offsets,
-                    len: self.len,
-                    finish: self.finish,
-                    channel: first,
-                    sources,
-                    rows: places,
-                    columns: lanes.map(|lanes| lanes.places[0]),
-                    counts,
-                    simple: together && pixels == height && self.finish.is_simple(),
+            // The rows of a tile that have no pixel repeat the last one and are not stored.
+            for p in pixels..(pixels + MAX_ROWS).min(sources.len()) {
+                sources[p] = sources[pixels - 1];
+            }
+            for panel in self.panels.clone() {
+                let panel = Panel {
+                    job: self,
+                    vectors: vectors.get(panel),
+                    together,
+                    kept: kept.as_mut_ptr(),
                 };
-                // SAFETY: every source can read the runs; the places are the task's own.
-                unsafe {
-                    tile.any(simd, own.len(), &mut buffer);
-                    if !tile.simple {
-                        let (rows, lanes) = (&places[..pixels], &lanes[..own.len()]);
-                        store_any::<S, IN_LANES>(simd, &buffer, self.finish, first, rows, lanes);
-                    }
-                }
-                done += pixels;
+                // SAFETY: every source can read the runs; the places are the task's own; `kept`
+                // has room for a block of tiles.
+                unsafe { panel.all(simd, &sources, &places[..pixels]) };
             }
+            done += pixels;
         }
     }
 }
 
-/// One register tile.
+/// A panel of output channels, for a block of pixels.
+struct Panel<'a> {
+    job: &'a Job<'a>,
+    /// Of the group's vectors of channels.
+    vectors: Range<usize>,
+    together: bool,
+    /// Where sums are kept from chunk to chunk.
+    kept: *mut f32,
+}
+
+impl Panel<'_> {
+    /// # Safety
+    /// Every source can read the runs; the places are the caller's to write; `kept` has room
+    /// for a block of tiles.
+    #[inline(always)]
+    unsafe fn all<S: Simd>(&self, simd: S, sources: &[*const f32], places: &[Place]) {
+        let Job {
+            spec,
+            weights,
+            finish,
+            runs,
+            per_chunk,
+            ..
+        } = *self.job;
+        let group = self.job.group;
+        let step = finish.channel_step();
+        let lanes_of_group = spec.og.next_multiple_of(S::LANES);
+        let first = group * spec.og + self.vectors.start * S::LANES;
+        let last = (group + 1) * spec.og;
+        let width = self.vectors.len();
+        let height = pixel_rows(S::TIER, width);
+        let at = (group * lanes_of_group + self.vectors.start * S::LANES) * spec.depth();
+        let mut panel = weights.weights()[at..].as_ptr();
+        let mut lanes = [Lanes::NONE; MAX_VECTORS];
+        let mut counts = [0; MAX_VECTORS];
+        for (v, lanes) in lanes.iter_mut().enumerate().take(width) {
+            let channel = first + v * S::LANES;
+            lanes.count = S::LANES.min(last - channel);
+            counts[v] = lanes.count;
+            for (lane, place) in lanes.places.iter_mut().enumerate() {
+                *place = Place::default().moved(step, channel + lane);
+            }
+        }
+        let chunks = runs.len().div_ceil(per_chunk);
+        for chunk in 0..chunks {
+            let runs = &runs[chunk * per_chunk..((chunk + 1) * per_chunk).min(runs.len())];
+            for (t, rows) in places.chunks(height).enumerate() {
+                let tile = Tile {
+                    weights: panel,
+                    bias: weights.bias()[first..].as_ptr(),
+                    runs,
+                    finish,
+                    channel: first,
+                    sources: &sources[t * height..],
+                    rows,
+                    columns: lanes.map(|lanes| lanes.places[0]),
+                    counts,
+                    kept: self.kept.wrapping_add(t * tile_floats(S::TIER)),
+                    is_first: chunk == 0,
+                    is_stored: chunk + 1 == chunks
+                        && self.together
+                        && rows.len() == height
+                        && finish.is_simple(),
+                };
+                // SAFETY: the caller's promise.
+                unsafe {
+                    tile.any(simd, width);
+                    if chunk + 1 == chunks && !tile.is_stored {
+                        let lanes = &lanes[..width];
+                        store_any::<S, IN_LANES>(simd, tile.kept, finish, first, rows, lanes);
+                    }
+                }
+            }
+            let terms: i64 = runs.iter().map(|[_, len]| len).sum();
+            panel = panel.wrapping_add(terms as usize * width * S::LANES);
+        }
+    }
+}
+
+/// One register tile, and the terms to add to its sums.
 struct Tile<'a> {
     weights: *const f32,
     bias: *const f32,
-    offsets: &'a [i64],
-    len: usize,
+    runs: &'a [[i64; 2]],
     finish: &'a Finish<'a>,
     channel: usize,
-    sources: [*const f32; MAX_ROWS],
-    rows: [Place; MAX_ROWS],
+    /// At least as many as the tile has rows.
+    sources: &'a [*const f32],
+    rows: &'a [Place],
     columns: [Place; MAX_VECTORS],
     counts: [usize; MAX_VECTORS],
-    /// The sums are stored by the tile; else they are put into the buffer.
-    simple: bool,
+    kept: *mut f32,
+    is_first: bool,
+    /// The results are stored; else the sums are kept.
+    is_stored: bool,
 }
 
 impl Tile<'_> {
     /// # Safety
     /// The panel has `vectors` vectors of weights and biases; every source can read
-    /// the runs; the places are the caller's to write.
+    /// the runs; the places and `kept` are the caller's to write.
     #[inline(always)]
-    unsafe fn any<S: Simd>(&self, simd: S, vectors: usize, buffer: &mut [f32; TILE_FLOATS]) {
+    unsafe fn any<S: Simd>(&self, simd: S, vectors: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             match vectors {
-                1 => self.fixed::<S, 8, 1>(simd, buffer),
-                2 if const { pixel_rows(S::TIER, 2) == 6 } => {
-                    self.fixed::<S, 6, 2>(simd, buffer);
-                }
-                2 => self.fixed::<S, 8, 2>(simd, buffer),
-                3 if const { pixel_rows(S::TIER, 3) == 4 } => {
-                    self.fixed::<S, 4, 3>(simd, buffer);
-                }
-                3 => self.fixed::<S, 8, 3>(simd, buffer),
+                1 => self.fixed::<S, 8, 1>(simd),
+                2 if const { pixel_rows(S::TIER, 2) == 6 } => self.fixed::<S, 6, 2>(simd),
+                2 => self.fixed::<S, 8, 2>(simd),
+                3 if const { channel_vectors(S::TIER) >= 3 } => self.fixed::<S, 8, 3>(simd),
                 _ => unreachable!(),
             }
         }
@@ -406,42 +469,27 @@ impl Tile<'_> {
     /// # Safety
     /// As for [`any`](Tile::any), with `MR` pixels and `NV` vectors.
     #[inline(always)]
-    unsafe fn fixed<S: Simd, const MR: usize, const NV: usize>(
-        &self,
-        simd: S,
-        buffer: &mut [f32; TILE_FLOATS],
-    ) {
+    unsafe fn fixed<S: Simd, const MR: usize, const NV: usize>(&self, simd: S) {
         let mut sources = [self.weights; MR];
         sources.copy_from_slice(&self.sources[..MR]);
-        let mut rows = [Place::default(); MR];
-        rows.copy_from_slice(&self.rows[..MR]);
-        let mut columns = [Place::default(); NV];
-        columns.copy_from_slice(&self.columns[..NV]);
-        let mut counts = [0; NV];
-        counts.copy_from_slice(&self.counts[..NV]);
         // SAFETY: the caller's promise.
         unsafe {
-            let sums = sum_pixels::<S, MR, NV>(
-                simd,
-                self.weights,
-                self.bias,
-                self.offsets,
-                self.len,
-                sources,
-            );
-            if self.simple {
-                let channel = self.channel;
-                store::<S, MR, NV, IN_LANES>(
-                    simd,
-                    sums,
-                    self.finish,
-                    channel,
-                    rows,
-                    columns,
-                    counts,
-                );
+            let sums = match self.is_first {
+                true => start_lanes::<S, MR, NV>(simd, self.bias),
+                false => resume::<S, MR, NV>(simd, self.kept),
+            };
+            let sums = add_pixels::<S, MR, NV>(simd, sums, self.weights, self.runs, sources);
+            if self.is_stored {
+                let mut rows = [Place::default(); MR];
+                rows.copy_from_slice(&self.rows[..MR]);
+                let mut columns = [Place::default(); NV];
+                columns.copy_from_slice(&self.columns[..NV]);
+                let mut counts = [0; NV];
+                counts.copy_from_slice(&self.counts[..NV]);
+                let (finish, channel) = (self.finish, self.channel);
+                store::<S, MR, NV, IN_LANES>(simd, sums, finish, channel, rows, columns, counts);
             } else {
-                keep(simd, sums, buffer);
+                keep(simd, sums, self.kept);
             }
         }
     }

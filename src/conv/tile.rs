@@ -22,6 +22,16 @@ pub(super) const MAX_ROWS: usize = 8;
 pub(super) const MAX_VECTORS: usize = 3;
 /// The most floats in a tile of any tier.
 pub(super) const TILE_FLOATS: usize = MAX_ROWS * MAX_VECTORS * 16;
+
+/// The most floats in a tile of a tier.
+pub(super) const fn tile_floats(tier: Tier) -> usize {
+    match tier {
+        Tier::Portable => 12 * 4,
+        Tier::Neon => 24 * 4,
+        Tier::Avx2 => 12 * 8,
+        Tier::Avx512 => 24 * 16,
+    }
+}
 /// The output channels of a tile are its rows.
 pub(super) const IN_ROWS: u8 = 0;
 /// The output channels of a tile are its lanes.
@@ -29,22 +39,38 @@ pub(super) const IN_LANES: u8 = 1;
 /// A tile has one output channel.
 pub(super) const SINGLE: u8 = 2;
 
-/// Output channels in an NCHW tile: with three vectors each they fill the
-/// registers (16 on AVX2 and SSE2, 32 on AVX-512 and NEON).
+/// Output channels in the highest NCHW tile: with [`pixel_vectors`] each they fill the
+/// registers (16 on AVX2 and SSE2, 32 on AVX-512 and NEON), but for the two values
+/// that LLVM likes to have broadcast ahead. (4 x 3 is the same work for fewer loads, but
+/// there it spills a sum in each step, which takes twice the time.)
 pub(super) const fn channel_rows(tier: Tier) -> usize {
     match tier {
-        Tier::Portable | Tier::Avx2 => 4,
+        Tier::Portable | Tier::Avx2 => 6,
         Tier::Neon | Tier::Avx512 => 8,
     }
 }
 
-/// Pixels in an NHWC tile that is `vectors` channels vectors wide.
+/// Vectors of pixels in an NCHW tile of `rows` channels.
+pub(super) const fn pixel_vectors(tier: Tier, rows: usize) -> usize {
+    match (tier, rows) {
+        (Tier::Portable | Tier::Avx2, 4..) => 2,
+        _ => 3,
+    }
+}
+
+/// Vectors of channels in an NHWC tile.
+pub(super) const fn channel_vectors(tier: Tier) -> usize {
+    match tier {
+        Tier::Portable | Tier::Avx2 => 2,
+        Tier::Neon | Tier::Avx512 => 3,
+    }
+}
+
+/// Pixels in an NHWC tile that is `vectors` vectors of channels wide.
 pub(super) const fn pixel_rows(tier: Tier, vectors: usize) -> usize {
     match (tier, vectors) {
-        (Tier::Portable | Tier::Avx2, 1) => 8,
-        (Tier::Portable | Tier::Avx2, 2) => 6,
-        (Tier::Portable | Tier::Avx2, _) => 4,
-        (Tier::Neon | Tier::Avx512, _) => 8,
+        (Tier::Portable | Tier::Avx2, 2..) => 6,
+        _ => 8,
     }
 }
 
@@ -169,24 +195,53 @@ impl Place {
     }
 }
 
-/// NCHW: sums of `MR` channels times `NV` vectors of pixels, on top of the bias.
+/// The sums of a tile before its first term: the bias of each row.
 ///
 /// # Safety
-/// `weights` has `MR` values for each offset and `bias` has `MR`; at each
-/// of `pixels` plus each offset a vector can be loaded.
+/// `bias` has `MR` values.
 #[inline(always)]
-pub(super) unsafe fn sum_channels<S: Simd, const MR: usize, const NV: usize>(
+pub(super) unsafe fn start_rows<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
-    weights: *const f32,
     bias: *const f32,
-    offsets: &[u32],
-    pixels: [*const f32; NV],
 ) -> [[S::F32; NV]; MR] {
     let mut sums = [[simd.zero(); NV]; MR];
     for (m, row) in sums.iter_mut().enumerate() {
         // SAFETY: `bias` has MR values.
         *row = [simd.splat(unsafe { *bias.add(m) }); NV];
     }
+    sums
+}
+
+/// The sums of a tile before its first term: the bias of each lane.
+///
+/// # Safety
+/// `bias` has `NV` vectors.
+#[inline(always)]
+pub(super) unsafe fn start_lanes<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    bias: *const f32,
+) -> [[S::F32; NV]; MR] {
+    let mut row = [simd.zero(); NV];
+    for (v, vector) in row.iter_mut().enumerate() {
+        // SAFETY: `bias` has NV vectors.
+        *vector = unsafe { simd.load_ptr(bias.add(v * S::LANES)) };
+    }
+    [row; MR]
+}
+
+/// NCHW: adds terms to the sums of `MR` channels times `NV` vectors of pixels.
+///
+/// # Safety
+/// `weights` has `MR` values for each offset; at each of `pixels` plus each offset
+/// a vector can be loaded.
+#[inline(always)]
+pub(super) unsafe fn add_channels<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    mut sums: [[S::F32; NV]; MR],
+    weights: *const f32,
+    offsets: &[u32],
+    pixels: [*const f32; NV],
+) -> [[S::F32; NV]; MR] {
     let mut weights = weights;
     for &offset in offsets {
         let mut vectors = [simd.zero(); NV];
@@ -207,34 +262,26 @@ pub(super) unsafe fn sum_channels<S: Simd, const MR: usize, const NV: usize>(
     sums
 }
 
-/// NHWC: sums of `MR` pixels times `NV` vectors of channels, on top of the bias.
-/// A pixel reads `len` values from each of `offsets` on.
+/// NHWC: adds terms to the sums of `MR` pixels times `NV` vectors of channels.
+/// `runs` are pairs: where, from a pixel's place on, it reads values, and how many.
 ///
 /// # Safety
-/// `weights` has `NV` vectors for each value, `bias` has `NV` vectors; each of `pixels` can
-/// read those values.
+/// `weights` has `NV` vectors for each value; each of `pixels` can read those values.
 #[inline(always)]
-pub(super) unsafe fn sum_pixels<S: Simd, const MR: usize, const NV: usize>(
+pub(super) unsafe fn add_pixels<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
+    mut sums: [[S::F32; NV]; MR],
     weights: *const f32,
-    bias: *const f32,
-    offsets: &[i64],
-    len: usize,
+    runs: &[[i64; 2]],
     pixels: [*const f32; MR],
 ) -> [[S::F32; NV]; MR] {
-    let mut first = [simd.zero(); NV];
-    for (v, vector) in first.iter_mut().enumerate() {
-        // SAFETY: `bias` has NV vectors.
-        *vector = unsafe { simd.load_ptr(bias.add(v * S::LANES)) };
-    }
-    let mut sums = [first; MR];
     let mut weights = weights;
-    for &offset in offsets {
+    for &[offset, len] in runs {
         let mut run = pixels;
         for pixel in &mut run {
             *pixel = pixel.wrapping_offset(offset as isize);
         }
-        for i in 0..len {
+        for i in 0..len as usize {
             let mut vectors = [simd.zero(); NV];
             for (v, vector) in vectors.iter_mut().enumerate() {
                 // SAFETY: NV vectors for each value.
@@ -271,33 +318,56 @@ pub(super) unsafe fn store<S: Simd, const MR: usize, const NV: usize, const CHAN
     columns: [Place; NV],
     counts: [usize; NV],
 ) {
-    for m in 0..MR {
-        for v in 0..NV {
-            let mut x = sums[m][v];
-            let count = counts[v];
-            if let Some(residual) = finish.residual {
+    let mut sums = sums;
+    if let Some(residual) = finish.residual {
+        for m in 0..MR {
+            for v in 0..NV {
                 let offset = rows[m].residual + columns[v].residual;
-                // SAFETY: the caller's promise; a count of zero reads nothing.
-                let r =
-                    unsafe { simd.load_partial_ptr(residual.ptr.wrapping_offset(offset), count) };
-                x = simd.add(x, r);
+                // SAFETY: the caller's promise.
+                let more = unsafe {
+                    simd.load_partial_ptr(residual.ptr.wrapping_offset(offset), counts[v])
+                };
+                sums[m][v] = simd.add(sums[m][v], more);
             }
-            x = match finish.kind {
-                Kind::None | Kind::Other => x,
-                Kind::Relu => relu(simd, x),
-                Kind::Relu6 => relu6(simd, x),
-                Kind::Slope => {
-                    let slope = slope::<S, CHANNELS>(simd, finish, channel, m, v);
-                    leaky_relu(simd, x, slope)
+        }
+    }
+    // One choice for the whole tile, not one for each vector.
+    match finish.kind {
+        Kind::None | Kind::Other => {}
+        Kind::Relu => {
+            for row in &mut sums {
+                for sum in row {
+                    *sum = relu(simd, *sum);
                 }
-            };
-            let to = finish.out.ptr.wrapping_offset(rows[m].out + columns[v].out);
+            }
+        }
+        Kind::Relu6 => {
+            for row in &mut sums {
+                for sum in row {
+                    *sum = relu6(simd, *sum);
+                }
+            }
+        }
+        Kind::Slope => {
+            for (m, row) in sums.iter_mut().enumerate() {
+                for (v, sum) in row.iter_mut().enumerate() {
+                    let slope = slope::<S, CHANNELS>(simd, finish, channel, m, v);
+                    *sum = leaky_relu(simd, *sum, slope);
+                }
+            }
+        }
+    }
+    for v in 0..NV {
+        let column = finish.out.ptr.wrapping_offset(columns[v].out);
+        let whole = counts[v] >= S::LANES;
+        for m in 0..MR {
+            let to = column.wrapping_offset(rows[m].out);
             // SAFETY: the caller's promise.
             unsafe {
-                if count >= S::LANES {
-                    simd.store_ptr(to, x);
+                if whole {
+                    simd.store_ptr(to, sums[m][v]);
                 } else {
-                    simd.store_partial_ptr(to, count, x);
+                    simd.store_partial_ptr(to, counts[v], sums[m][v]);
                 }
             }
         }
@@ -321,18 +391,41 @@ fn slope<S: Simd, const CHANNELS: u8>(
     }
 }
 
-/// Puts sums into a buffer of rows of `NV` vectors, for [`store_any`].
+/// Puts sums into a buffer of rows of `NV` vectors, for [`resume`] or [`store_any`].
+///
+/// # Safety
+/// `buffer` is writable for the tile.
 #[inline(always)]
-pub(super) fn keep<S: Simd, const MR: usize, const NV: usize>(
+pub(super) unsafe fn keep<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     sums: [[S::F32; NV]; MR],
-    buffer: &mut [f32; TILE_FLOATS],
+    buffer: *mut f32,
 ) {
     for (m, row) in sums.into_iter().enumerate() {
         for (v, sum) in row.into_iter().enumerate() {
-            simd.store(&mut buffer[(m * NV + v) * S::LANES..], sum);
+            // SAFETY: inside of the tile.
+            unsafe { simd.store_ptr(buffer.add((m * NV + v) * S::LANES), sum) };
         }
     }
+}
+
+/// Takes back the sums that [`keep`] has put into `buffer`.
+///
+/// # Safety
+/// `buffer` holds a tile of these measures.
+#[inline(always)]
+pub(super) unsafe fn resume<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    buffer: *const f32,
+) -> [[S::F32; NV]; MR] {
+    let mut sums = [[simd.zero(); NV]; MR];
+    for (m, row) in sums.iter_mut().enumerate() {
+        for (v, sum) in row.iter_mut().enumerate() {
+            // SAFETY: inside of the tile.
+            *sum = unsafe { simd.load_ptr(buffer.add((m * NV + v) * S::LANES)) };
+        }
+    }
+    sums
 }
 
 /// Where the lanes of a vector go, if not simply one after the other.
@@ -366,12 +459,12 @@ impl Lanes {
 /// vectors as `columns`: any activation, lanes anywhere in memory.
 ///
 /// # Safety
-/// Every row plus every lane is inside of output and residual, each
-/// written by this tile only.
+/// `buffer` holds the tile; every row plus every lane is inside of output and
+/// residual, each written by this tile only.
 #[inline(always)]
 pub(super) unsafe fn store_any<S: Simd, const CHANNELS: u8>(
     simd: S,
-    buffer: &[f32; TILE_FLOATS],
+    buffer: *const f32,
     finish: &Finish<'_>,
     channel: usize,
     rows: &[Place],
@@ -381,7 +474,8 @@ pub(super) unsafe fn store_any<S: Simd, const CHANNELS: u8>(
         let count = lanes.count;
         let together = lanes.together(finish.residual.is_some());
         for (m, row) in rows.iter().enumerate() {
-            let mut x = simd.load(&buffer[(m * columns.len() + v) * S::LANES..]);
+            // SAFETY: inside of the tile.
+            let mut x = unsafe { simd.load_ptr(buffer.add((m * columns.len() + v) * S::LANES)) };
             let first = lanes.places[0];
             if let Some(residual) = finish.residual {
                 let base = residual.ptr.wrapping_offset(row.residual);

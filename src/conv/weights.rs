@@ -7,19 +7,48 @@
 //! latency of their multiply-adds about equally well.
 
 use super::params::Spec;
-use super::tile::{MAX_VECTORS, channel_rows};
+use super::tile::{MAX_VECTORS, channel_rows, channel_vectors};
 use crate::error::{Error, Result, Status};
 use crate::runtime::{Buffer, Context, Scratch};
 use crate::simd::{Activation, Isa, Tier};
 use crate::tensor::View;
 use std::ops::Range;
 
-/// Cuts `total` into `parts` that differ by one at most; the larger ones come first.
+/// A total cut into parts that differ by one at most; the larger ones come first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts {
+    each: usize,
+    more: usize,
+}
+
+impl Parts {
+    /// `parts` is not zero unless nobody asks for a part.
+    #[inline(always)]
+    pub(super) fn new(total: usize, parts: usize) -> Parts {
+        Parts {
+            each: total / parts.max(1),
+            more: total % parts.max(1),
+        }
+    }
+
+    /// Part number `at`.
+    #[inline(always)]
+    pub(super) fn get(self, at: usize) -> Range<usize> {
+        let start = at * self.each + at.min(self.more);
+        start..start + self.each + usize::from(at < self.more)
+    }
+
+    /// The size of the largest part.
+    #[inline(always)]
+    pub(super) fn largest(self) -> usize {
+        self.each + usize::from(self.more > 0)
+    }
+}
+
+/// One part of a total.
 #[inline(always)]
 pub(super) fn part(total: usize, parts: usize, at: usize) -> Range<usize> {
-    let (each, more) = (total / parts, total % parts);
-    let start = at * each + at.min(more);
-    start..start + each + usize::from(at < more)
+    Parts::new(total, parts).get(at)
 }
 
 /// Floats in a vector of a tier.
@@ -104,7 +133,10 @@ impl<'c> Weights<'c> {
         let outputs = spec.outputs();
         let panels = match form {
             Form::ChannelRows => spec.og.div_ceil(channel_rows(isa.tier())),
-            Form::ChannelLanes => spec.og.div_ceil(lanes).div_ceil(MAX_VECTORS),
+            Form::ChannelLanes => spec
+                .og
+                .div_ceil(lanes)
+                .div_ceil(channel_vectors(isa.tier())),
             Form::DepthwiseRows | Form::DepthwiseLanes => 1,
         };
         let slope_values = match (slope, spec.activation) {

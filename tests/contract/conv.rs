@@ -24,7 +24,7 @@ fn floats(n: usize) -> Vec<f32> {
 }
 
 pub fn cases() -> Vec<Case> {
-    let input = Arg::input("input", &[2, 4, 5, 9], &floats(360));
+    let input = Arg::input("input", &[2, 4, 5, 9], &floats(360)).any_shape();
     let weight = Arg::input("weight", &[6, 2, 3, 3], &floats(108));
     let bias = Arg::input("bias", &[6], &floats(6)).optional();
     let residual = Arg::input("residual", &[2, 6, 4, 5], &floats(240)).optional();
