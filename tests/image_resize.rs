@@ -457,21 +457,16 @@ fn errors_say_what_is_wrong() {
         interpolation: Interpolation::Cubic,
         ..LINEAR
     };
-<<<<<<< ours
-=======
     let area = Resize {
         interpolation: Interpolation::Area,
         coordinates: Coordinates::AlignCorners,
         ..LINEAR
     };
->>>>>>> theirs
     let antialias = Resize {
         antialias: true,
         ..LINEAR
     };
     fails(&cubic, &[2, 3, 4], &[1, 3, 4], Status::Unsupported, "cubic");
-<<<<<<< ours
-=======
     fails(
         &area,
         &[2, 3, 4],
@@ -479,7 +474,6 @@ fn errors_say_what_is_wrong() {
         Status::InvalidArgument,
         "area",
     );
->>>>>>> theirs
     fails(
         &antialias,
         &[2, 3, 4],

@@ -322,6 +322,7 @@ impl Channel<'_> {
     ///
     /// # Safety
     /// As for [`all`](Channel::all).
+    #[allow(clippy::needless_range_loop)] // x is a position in two arrays
     #[inline(always)]
     unsafe fn window<S: Simd, const RB: usize, const K: usize, const STRIDE: usize>(
         &self,
