@@ -9,6 +9,7 @@ fn cases() -> Vec<contract::Case> {
     let families = [
         contract::boxes::cases(),
         contract::conv::cases(),
+        contract::image::cases(),
         contract::nn::cases(),
     ];
     families.into_iter().flatten().collect()

@@ -459,6 +459,7 @@ fn errors_say_what_is_wrong() {
     };
     let area = Resize {
         interpolation: Interpolation::Area,
+        coordinates: Coordinates::AlignCorners,
         ..LINEAR
     };
     let antialias = Resize {
@@ -466,7 +467,13 @@ fn errors_say_what_is_wrong() {
         ..LINEAR
     };
     fails(&cubic, &[2, 3, 4], &[1, 3, 4], Status::Unsupported, "cubic");
-    fails(&area, &[2, 3, 4], &[1, 3, 4], Status::Unsupported, "area");
+    fails(
+        &area,
+        &[2, 3, 4],
+        &[1, 3, 4],
+        Status::InvalidArgument,
+        "area",
+    );
     fails(
         &antialias,
         &[2, 3, 4],

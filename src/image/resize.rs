@@ -127,7 +127,7 @@ impl Coordinates {
 ///   four samples, even one of weight zero, gives a NaN or infinity.
 /// - **Nearest**: `Coordinates::Default` (which is `Asymmetric` here) is OpenCV's
 ///   `INTER_NEAREST` and torch's `nearest`: `floor(d scale)`. `HalfPixel` is the pixel under the centre, in exact
-///   arithmetic: torch's `nearest-exact`, Pillow. `AlignCorners` is the closest, ties to the larger index.
+///   arithmetic: torch's `nearest-exact`. `AlignCorners` is the closest, ties to the larger index.
 /// - **Area**: the mean over the area of the destination pixel, OpenCV's `INTER_AREA`, which is bilinear with weights
 ///   of its own as soon as one side grows. `u8`: OpenCV's bits, on every tier. `f32`: OpenCV's bits where both sides shrink by ratios
 ///   that are not both whole, else equal within rounding (of sums in another order). A NaN or infinity reaches exactly the pixels

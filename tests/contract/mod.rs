@@ -9,6 +9,7 @@
 
 pub mod boxes;
 pub mod conv;
+pub mod image;
 pub mod nn;
 
 use omma::capi::*;
