@@ -16,7 +16,12 @@ type Oracle = fn(f64) -> f64;
 
 /// Name, operator, formula, and what its rounding may be beside a relative 4e-7.
 const KINDS: [(&str, Apply, Oracle, f64); 9] = [
-    ("relu", nn::relu, |x| if x.is_nan() { x } else { x.max(0.0) }, 0.0),
+    (
+        "relu",
+        nn::relu,
+        |x| if x.is_nan() { x } else { x.max(0.0) },
+        0.0,
+    ),
     (
         "relu6",
         nn::relu6,
@@ -35,7 +40,13 @@ const KINDS: [(&str, Apply, Oracle, f64); 9] = [
     (
         "hardswish",
         nn::hardswish,
-        |x| x * if x.is_nan() { x } else { (x + 3.0).clamp(0.0, 6.0) } / 6.0,
+        |x| {
+            x * if x.is_nan() {
+                x
+            } else {
+                (x + 3.0).clamp(0.0, 6.0)
+            } / 6.0
+        },
         2e-7,
     ),
     (
@@ -95,7 +106,10 @@ fn every_length_in_guarded_memory() {
                         for ((got, expected), x) in got.iter().zip(&expected).zip(&x) {
                             let error = (f64::from(*got) - expected).abs();
                             let limit = 4e-7 * expected.abs() + rounding + 1e-37;
-                            assert!(error <= limit, "{name} {isa:?}: {x} gives {got}, not {expected}");
+                            assert!(
+                                error <= limit,
+                                "{name} {isa:?}: {x} gives {got}, not {expected}"
+                            );
                         }
                         let out = ViewMut::from_raw(&"out", raw(from)).unwrap();
                         apply(&ctx, View::from_raw(raw(from)), out).unwrap();
@@ -126,7 +140,11 @@ fn an_element_does_not_depend_on_its_place() {
             let whole = compact(apply, &ctx, &x);
             for start in [1, 2, 3, 5, 7, 11, 990] {
                 let part = compact(apply, &ctx, &x[start..]);
-                assert_eq!(bits(&part), bits(&whole[start..]), "{name} {isa:?} from {start}");
+                assert_eq!(
+                    bits(&part),
+                    bits(&whole[start..]),
+                    "{name} {isa:?} from {start}"
+                );
             }
             // Every third element, backwards, to every second.
             let n = 300;
@@ -166,7 +184,10 @@ fn numbers_that_are_not_finite_as_torch() {
     let table: [(&str, [f32; 8]); 9] = [
         ("relu", [inf, 0.0, nan, 0.0, 0.0, 1e30, 0.0, 3e38]),
         ("relu6", [6.0, 0.0, nan, 0.0, 0.0, 6.0, 0.0, 6.0]),
-        ("leaky_relu", [inf, -inf, nan, 0.0, -3e29, 1e30, -9e37, 3e38]),
+        (
+            "leaky_relu",
+            [inf, -inf, nan, 0.0, -3e29, 1e30, -9e37, 3e38],
+        ),
         ("sigmoid", [1.0, 0.0, nan, 0.5, 0.0, 1.0, 0.0, 1.0]),
         ("tanh", [1.0, -1.0, nan, 0.0, -1.0, 1.0, -1.0, 1.0]),
         ("silu", [inf, nan, nan, 0.0, 0.0, 1e30, 0.0, 3e38]),
@@ -207,7 +228,13 @@ fn prelu_of_every_channel_axis() {
                 let expected: Vec<f32> = x
                     .iter()
                     .enumerate()
-                    .map(|(i, &v)| if v > 0.0 { v } else { slope[i / step % shape[front]] * v })
+                    .map(|(i, &v)| {
+                        if v > 0.0 {
+                            v
+                        } else {
+                            slope[i / step % shape[front]] * v
+                        }
+                    })
                     .collect();
                 let mut out = vec![7.0; x.len()];
                 nn::prelu(
@@ -231,7 +258,11 @@ fn prelu_of_every_channel_axis() {
                         i / shape[3] % shape[2],
                         i % shape[3],
                     ];
-                    index.iter().zip(strides).map(|(&i, s)| i * s as usize).sum::<usize>()
+                    index
+                        .iter()
+                        .zip(strides)
+                        .map(|(&i, s)| i * s as usize)
+                        .sum::<usize>()
                 };
                 (0..x.len()).for_each(|i| turned[at(i)] = x[i]);
                 nn::prelu(
@@ -326,7 +357,13 @@ fn check_softmax(ctx: &Context, x: &[f32], shape: &[usize], axis: usize) {
         unsafe {
             let raw = Raw::new(&"x", here.as_mut_ptr(), shape, None).unwrap();
             let to = ViewMut::from_raw(&"out", raw).unwrap();
-            f(ctx, -((shape.len() - axis) as isize), View::from_raw(raw), to).unwrap();
+            f(
+                ctx,
+                -((shape.len() - axis) as isize),
+                View::from_raw(raw),
+                to,
+            )
+            .unwrap();
         }
         assert_eq!(bits(&here), bits(&out), "{shape:?} axis {axis} in place");
         // Every second element, with other strides for the output; the same bits.
@@ -344,7 +381,11 @@ fn check_softmax(ctx: &Context, x: &[f32], shape: &[usize], axis: usize) {
         let to = ViewMut::strided(&mut wide_out, 1, shape, &strides(3)).unwrap();
         f(ctx, axis as isize, from, to).unwrap();
         for (i, v) in out.iter().enumerate() {
-            assert_eq!(v.to_bits(), wide_out[3 * i + 1].to_bits(), "{shape:?} axis {axis}");
+            assert_eq!(
+                v.to_bits(),
+                wide_out[3 * i + 1].to_bits(),
+                "{shape:?} axis {axis}"
+            );
             assert_eq!(wide_out[3 * i], 7.0);
         }
     }
@@ -361,7 +402,9 @@ fn softmax_of_every_length_and_axis() {
             check_softmax(&ctx, &x, &[n, 3], 0);
         }
         for _ in 0..cases(60) {
-            let shape: Vec<usize> = (0..random.range(1, 4)).map(|_| random.range(1, 40)).collect();
+            let shape: Vec<usize> = (0..random.range(1, 4))
+                .map(|_| random.range(1, 40))
+                .collect();
             let x = random.floats(shape.iter().product());
             let axis = random.range(0, shape.len() - 1);
             check_softmax(&ctx, &x, &shape, axis);
@@ -432,7 +475,10 @@ fn softmax_of_numbers_that_are_not_finite() {
                     (-inf, vec![(n - 1, inf)]),
                 ] {
                     let (p, log) = run(fill, &odd);
-                    assert!(p.iter().chain(&log).all(|v| v.is_nan()), "{what} {fill} {odd:?}");
+                    assert!(
+                        p.iter().chain(&log).all(|v| v.is_nan()),
+                        "{what} {fill} {odd:?}"
+                    );
                 }
                 // All but one are -inf, wherever that one is, whatever its size.
                 for place in [0, n / 2, n - 1] {
@@ -509,7 +555,9 @@ fn errors_name_the_argument_and_touch_nothing() {
             let to = ViewMut::from_raw(&"out", raw).unwrap();
             assert!(message(nn::gelu(&ctx, from, to)).starts_with("gelu: output overlaps input"));
             let to = ViewMut::from_raw(&"out", raw).unwrap();
-            assert!(message(nn::softmax(&ctx, 0, from, to)).starts_with("softmax: output overlaps"));
+            assert!(
+                message(nn::softmax(&ctx, 0, from, to)).starts_with("softmax: output overlaps")
+            );
         }
     }
     assert_eq!(memory, [1.0; 64]);

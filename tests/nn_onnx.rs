@@ -31,7 +31,10 @@ impl Case {
         self.words.get(key).map(String::as_str)
     }
     fn numbers<const N: usize>(&self, key: &str) -> [usize; N] {
-        let all: Vec<usize> = self.words[key].split(',').map(|v| v.parse().unwrap()).collect();
+        let all: Vec<usize> = self.words[key]
+            .split(',')
+            .map(|v| v.parse().unwrap())
+            .collect();
         all.try_into().unwrap()
     }
     fn float(&self, key: &str, default: f32) -> f32 {
