@@ -6,7 +6,13 @@ use std::collections::BTreeSet;
 
 /// Each family lists its exports in a file of `contract/`.
 fn cases() -> Vec<contract::Case> {
-    let families = [contract::boxes::cases(), contract::conv::cases(), contract::image::cases(), contract::linear::cases(), contract::nn::cases()];
+    let families = [
+        contract::boxes::cases(),
+        contract::conv::cases(),
+        contract::image::cases(),
+        contract::linear::cases(),
+        contract::nn::cases(),
+    ];
     families.into_iter().flatten().collect()
 }
 

@@ -358,7 +358,7 @@ fn letterbox_and_the_way_back() {
 #[test]
 fn errors_say_what_is_wrong() {
     let ctx = context(isas()[0], 1);
-    let image = vec![7u8; 60];
+    let image = [7u8; 60];
     let mut out = vec![9.0f32; 60];
     let mut fails = |options: &ImageToTensor, from: &[usize], to: &[usize], status, words: &str| {
         let (from_len, to_len): (usize, usize) = (from.iter().product(), to.iter().product());

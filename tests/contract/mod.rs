@@ -7,7 +7,6 @@
 //! where the bent argument is still legal (strides, offsets, alignment), the
 //! very same result.
 
-
 pub mod boxes;
 pub mod conv;
 pub mod image;
