@@ -144,8 +144,13 @@ fn every_case() {
             let (got, indices) = run(&ctx, case);
             for (i, (got, expected)) in got.iter().zip(&case.arrays["y"].data).enumerate() {
                 let error = (got - expected).abs();
+                // ONNX wrote the result of this case down with four digits.
+                let given = match case.name.as_str() {
+                    "averagepool_2d_ceil_last_window_starts_on_pad" => 5e-5,
+                    _ => 0.0,
+                };
                 assert!(
-                    error <= 1e-6 * expected.abs() + 3e-7,
+                    error <= 1e-6 * expected.abs() + 3e-7 + given,
                     "{} on {isa:?}: element {i} is {got}, expected {expected}",
                     case.name
                 );

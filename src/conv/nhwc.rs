@@ -314,14 +314,18 @@ impl Job<'_> {
         let vectors = Parts::new(spec.og.div_ceil(S::LANES), self.weights.panels);
         let together = self.finish.channels_together();
         let count = rows.len() * width;
-        let widest = pixel_rows(S::TIER, 1).max(pixel_rows(S::TIER, 2));
+        // Of the flattest tile, so that a block is at most BLOCK tiles of any height.
+        let flattest = (1..=MAX_VECTORS)
+            .map(|v| pixel_rows(S::TIER, v))
+            .min()
+            .unwrap_or(1);
         let mut sources = [base; BLOCK * MAX_ROWS];
         let mut places = [Place::default(); BLOCK * MAX_ROWS];
         // Row and column of the next pixel.
         let (mut y, mut x) = (0, 0);
         let mut done = 0;
         while done < count {
-            let pixels = (BLOCK * widest).min(count - done);
+            let pixels = (BLOCK * flattest).min(count - done);
             for p in 0..pixels {
                 let offset = y as isize * row_step + x as isize * column_step;
                 sources[p] = base.wrapping_offset(offset);

@@ -25,7 +25,8 @@ fn floats(n: usize) -> Vec<f32> {
 
 pub fn cases() -> Vec<Case> {
     let input = Arg::input("input", &[2, 4, 5, 9], &floats(360)).any_shape();
-    let weight = Arg::input("weight", &[6, 2, 3, 3], &floats(108));
+    // A window of another size can give an output of the same size.
+    let weight = Arg::input("weight", &[6, 2, 3, 3], &floats(108)).any_shape();
     let bias = Arg::input("bias", &[6], &floats(6)).optional();
     let residual = Arg::input("residual", &[2, 6, 4, 5], &floats(240)).optional();
     let output = Arg::output("output", Type::F32, &[2, 6, 4, 5]);

@@ -71,7 +71,7 @@ pub fn cases() -> Vec<Case> {
         ),
         resize(
             OMMA_INTERPOLATION_LINEAR,
-            Arg::input("image", &[6, 8], &floats(48)),
+            Arg::input("image", &[6, 8], &floats(48)).any_type(),
             output(Type::F32, &[7, 3]),
         ),
         tensor(
@@ -83,7 +83,7 @@ pub fn cases() -> Vec<Case> {
         tensor(
             0,
             OMMA_LAYOUT_NHWC,
-            Arg::input("image", &[4, 5, 4], &floats(80)),
+            Arg::input("image", &[4, 5, 4], &floats(80)).any_type(),
             output(Type::F32, &[4, 5, 4]),
         ),
     ]
