@@ -6,7 +6,7 @@
 
 use super::super::pixels::{Pieces, Rows};
 use super::super::rows::Sink;
-use super::cells::{Cell, Cells};
+use super::cells::Cells;
 use crate::simd::Narrow;
 use crate::tensor::Element;
 use std::ops::Range;
@@ -21,9 +21,11 @@ pub(super) struct Part<T> {
     pub(super) from: *const T,
     /// Elements from a row to the next.
     pub(super) step: isize,
-    /// The new rows, counted in the cell.
-    pub(super) rows: (usize, usize),
-    pub(super) cell: Cell,
+    /// How many new rows there are, and what they weigh.
+    pub(super) rows: usize,
+    pub(super) weights: [f32; ROWS],
+    /// What the row weighs that was kept.
+    pub(super) kept: f32,
     /// What the sums start with.
     pub(super) start: Start,
     /// The rows are the last of the cell.
@@ -101,12 +103,17 @@ pub(super) unsafe fn descend<T: Element, S: Narrow, K: Sink<T>>(
             loop {
                 let end = cell.count.min(first + ROWS);
                 let row = |k: usize| src.row((cell.first + k).min(cell.end() - 1)).as_ptr();
+                let mut weights = [0.0; ROWS];
+                for (k, weight) in (first..end).zip(&mut weights) {
+                    *weight = cell.weight(k);
+                }
                 let bytes = row(first + 1) as isize - row(first) as isize;
                 let part = Part {
                     from: row(first),
                     step: bytes / size_of::<T>() as isize,
-                    rows: (first, end),
-                    cell,
+                    rows: end - first,
+                    weights,
+                    kept: cell.weight(0),
                     start,
                     last: end == cell.count,
                     keep,
@@ -147,14 +154,14 @@ pub(super) unsafe fn sum_rows<T: Element, S: Narrow>(
             Start::Nothing => simd.zero(),
             Start::Kept => {
                 last = simd.load_ptr(kept.add(held));
-                simd.mul(simd.splat(part.cell.weight(0)), last)
+                simd.mul(simd.splat(part.kept), last)
             }
             Start::Sums => simd.load_ptr(sums.add(held)),
         };
         let mut from = part.from;
-        for k in part.rows.0..part.rows.1 {
+        for weight in &part.weights[..part.rows] {
             last = along(from);
-            sum = simd.add(sum, simd.mul(simd.splat(part.cell.weight(k)), last));
+            sum = simd.add(sum, simd.mul(simd.splat(*weight), last));
             from = from.wrapping_offset(part.step);
         }
         if !part.last {

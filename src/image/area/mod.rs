@@ -140,25 +140,16 @@ impl Area for u8 {
                 let producer = LinearU8::new(ctx, src, dst, across, down, halve)?;
                 return run(ctx, &producer, sink, dst.height, dst.row());
             }
-            Way::Whole(x, y) => {
-                let grid = Grid::whole(src.size, x, y);
-                if x * y > EXACT || !AreaU8::can(src.size, dst, &grid) {
-                    let producer = WholeArea::new(src, dst, x, y);
-                    return produce(ctx, &producer, sink, src.size, dst);
-                }
-                grid
+            Way::Whole(x, y) if x * y > EXACT => {
+                let producer = WholeArea::new(src, dst, x, y);
+                return produce(ctx, &producer, sink, src.size, dst);
             }
+            Way::Whole(x, y) => Grid::whole(src.size, x, y),
             Way::Weighted(x, y) => Grid::weighted(src.size, x, y),
         };
-        match AreaU8::can(src.size, dst, &grid) {
-            true => {
-                let producer = AreaU8::new(ctx, src, dst, grid)?;
-                produce(ctx, &producer, sink, src.size, dst)
-            }
-            false => {
-                let producer = PlainArea::new(src, dst, grid);
-                produce(ctx, &producer, sink, src.size, dst)
-            }
+        match AreaU8::plan(ctx, src, dst, grid)? {
+            Some(producer) => produce(ctx, &producer, sink, src.size, dst),
+            None => produce(ctx, &PlainArea::new(src, dst, grid), sink, src.size, dst),
         }
     }
 }
@@ -176,15 +167,11 @@ impl Area for f32 {
             Way::Whole(x, y) => Grid::whole(src.size, x, y),
             Way::Weighted(x, y) => Grid::weighted(src.size, x, y),
         };
-        match AreaF32::can(src.size, dst, &grid) {
-            true => {
-                let producer = AreaF32::new(ctx, src, dst, grid)?;
-                produce(ctx, &producer, sink, src.size, dst)
-            }
-            false => {
-                let producer = PlainArea::new(src, dst, grid);
-                produce(ctx, &producer, sink, src.size, dst)
-            }
+        if src.size.channels > 4 {
+            let producer = PlainArea::new(src, dst, grid);
+            return produce(ctx, &producer, sink, src.size, dst);
         }
+        let producer = AreaF32::new(ctx, src, dst, grid)?;
+        produce(ctx, &producer, sink, src.size, dst)
     }
 }

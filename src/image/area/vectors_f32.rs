@@ -40,12 +40,7 @@ fn pixels(lanes: usize, channels: usize) -> usize {
 }
 
 impl<'a> AreaF32<'a> {
-    /// True when the sizes suit vectors.
-    pub(super) fn can(src: Size, _dst: Size, _grid: &Grid) -> bool {
-        src.channels <= 4
-    }
-
-    /// Plans the means of `src` at size `dst`, for which [`can`](AreaF32::can) is true.
+    /// Plans the means of `src`, which has at most four channels, at size `dst`.
     pub(super) fn new(
         ctx: &'a Context,
         src: Rows<'a, f32>,
@@ -167,17 +162,17 @@ impl AreaF32<'_> {
                         Start::Nothing => 0.0,
                         Start::Kept => {
                             last = *kept;
-                            part.cell.weight(0) * last
+                            part.kept * last
                         }
                         Start::Sums => *sums,
                     };
                     let mut from = part.from.add(cell.first * channels + c);
-                    for k in part.rows.0..part.rows.1 {
+                    for weight in &part.weights[..part.rows] {
                         last = 0.0;
                         for tap in 0..cell.count {
                             last += *from.add(tap * channels) * cell.weight(tap);
                         }
-                        sum += part.cell.weight(k) * last;
+                        sum += weight * last;
                         from = from.wrapping_offset(part.step);
                     }
                     (*kept, *sums) = (last, sum);

@@ -55,7 +55,14 @@ impl Shape {
             _ => return None,
         };
         let longest = grid.across.longest(dst.width);
-        let taps = if longest <= 3 { 3 } else { 4 };
+        // A run costs about as much as a tap less; sixteen bytes have five taps of three channels.
+        let most = if channels == 3 { 5 } else { 4 };
+        let cost = |taps: &usize| longest.div_ceil(*taps) * (taps + 1);
+        let taps = match longest {
+            ..=2 if parts == 1 => 2,
+            ..=3 => 3,
+            _ => (4..=most).min_by_key(cost)?,
+        };
         let shape = Shape {
             channels,
             parts,
@@ -101,20 +108,16 @@ pub(super) struct AreaU8<'a> {
 }
 
 impl<'a> AreaU8<'a> {
-    /// True when the sizes suit vectors.
-    pub(super) fn can(src: Size, dst: Size, grid: &Grid) -> bool {
-        Shape::of(src, dst, grid).is_some()
-    }
-
-    /// Plans the means of `src` at size `dst`, for which [`can`](AreaU8::can) is true.
-    pub(super) fn new(
+    /// Plans the means of `src` at size `dst`; `None` when the sizes do not suit vectors.
+    pub(super) fn plan(
         ctx: &'a Context,
         src: Rows<'a, u8>,
         dst: Size,
         grid: Grid,
-    ) -> Result<AreaU8<'a>> {
-        let shape = Shape::of(src.size, dst, &grid);
-        let shape = shape.expect("asked before");
+    ) -> Result<Option<AreaU8<'a>>> {
+        let Some(shape) = Shape::of(src.size, dst, &grid) else {
+            return Ok(None);
+        };
         let Shape {
             parts, taps, runs, ..
         } = shape;
@@ -169,7 +172,7 @@ impl<'a> AreaU8<'a> {
                 }
             }
         }
-        Ok(plan)
+        Ok(Some(plan))
     }
 
     /// Writes offset, weights and (where they differ) shuffles of a pixel; of none, for places after the last.
@@ -255,19 +258,28 @@ impl<const PARTS: usize, const TAPS: usize, const ONE: bool> Kernel<u8>
         let step = plan.shape.step();
         let bytes = 4 * S::LANES;
         let factor = simd.splat(plan.grid.factor);
+        let (groups, careful, channels) = (plan.groups, plan.careful, plan.shape.channels);
+        // Locals, because for all the compiler knows the sums are written over the plan.
+        let (offsets, weights) = (plan.offsets.as_ptr(), plan.weights.as_ptr());
+        let shuffles = plan.shuffles.as_ptr();
         // SAFETY: the plan has offsets, weights and shuffles for all vectors, and its runs lie inside
         // of a row. The rest is the caller's promise.
         unsafe {
             let compress = simd.load_bytes_ptr(plan.compress.as_ptr());
-            for group in 0..plan.groups {
+            for group in 0..groups {
                 let mut words = [simd.splat_i32(0); 4];
                 for (m, words) in words.iter_mut().enumerate() {
                     let vector = 4 * group + m;
                     let held = vector * S::LANES;
-                    let offsets = plan.offsets.as_ptr().add(vector * S::BLOCKS * PARTS);
-                    let weights = plan.weights.as_ptr().add(held * runs * TAPS);
-                    let set = (vector + 1).saturating_sub(plan.careful);
-                    let shuffles = plan.shuffles.as_ptr().add(set * TAPS * bytes);
+                    let offsets = offsets.add(vector * S::BLOCKS * PARTS);
+                    let weights = weights.add(held * runs * TAPS);
+                    // (The first vector of a group is careful when all are.)
+                    let set = if 4 * group < careful {
+                        0
+                    } else {
+                        1 + vector - careful
+                    };
+                    let shuffles = shuffles.add(set * TAPS * bytes);
                     let sum = sum_rows(
                         simd,
                         &part,
@@ -285,8 +297,11 @@ impl<const PARTS: usize, const TAPS: usize, const ONE: bool> Kernel<u8>
                                     let samples = simd.shuffle_bytes(block, shuffle);
                                     let samples = simd.to_f32(simd.bytes_as_i32(samples));
                                     let at = (run * TAPS + tap) * S::LANES;
-                                    let weight = simd.load_ptr(weights.add(at));
-                                    sum = simd.add(sum, simd.mul(samples, weight));
+                                    let product = simd.mul(samples, simd.load_ptr(weights.add(at)));
+                                    sum = match (run, tap) {
+                                        (0, 0) => product,
+                                        _ => simd.add(sum, product),
+                                    };
                                 }
                             }
                             sum
@@ -298,7 +313,7 @@ impl<const PARTS: usize, const TAPS: usize, const ONE: bool> Kernel<u8>
                     let low = simd.pack_i32(words[0], words[1]);
                     let high = simd.pack_i32(words[2], words[3]);
                     let v = simd.pack_i16(low, high);
-                    store(simd, v, compress, plan.shape.channels, group, out);
+                    store(simd, v, compress, channels, group, out);
                 }
             }
         }
@@ -403,7 +418,10 @@ impl Producer<u8> for AreaU8<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             match (parts, taps, runs) {
+                (1, 2, _) => self.cut::<S, K, 1, 2, true>(simd, rows, scratch, sink),
                 (1, 3, _) => self.cut::<S, K, 1, 3, true>(simd, rows, scratch, sink),
+                (1, 5, 1) => self.cut::<S, K, 1, 5, true>(simd, rows, scratch, sink),
+                (1, 5, _) => self.cut::<S, K, 1, 5, false>(simd, rows, scratch, sink),
                 (1, _, 1) => self.cut::<S, K, 1, 4, true>(simd, rows, scratch, sink),
                 (1, _, _) => self.cut::<S, K, 1, 4, false>(simd, rows, scratch, sink),
                 (2, 3, _) => self.cut::<S, K, 2, 3, true>(simd, rows, scratch, sink),
