@@ -314,14 +314,15 @@ impl Job<'_> {
         let vectors = Parts::new(spec.og.div_ceil(S::LANES), self.weights.panels);
         let together = self.finish.channels_together();
         let count = rows.len() * width;
-        let widest = pixel_rows(S::TIER, 1).max(pixel_rows(S::TIER, 2));
+        // `kept` has room for BLOCK tiles, also of the panels whose tiles have the fewest rows.
+        let fewest = pixel_rows(S::TIER, 1).min(pixel_rows(S::TIER, 2));
         let mut sources = [base; BLOCK * MAX_ROWS];
         let mut places = [Place::default(); BLOCK * MAX_ROWS];
         // Row and column of the next pixel.
         let (mut y, mut x) = (0, 0);
         let mut done = 0;
         while done < count {
-            let pixels = (BLOCK * widest).min(count - done);
+            let pixels = (BLOCK * fewest).min(count - done);
             for p in 0..pixels {
                 let offset = y as isize * row_step + x as isize * column_step;
                 sources[p] = base.wrapping_offset(offset);
