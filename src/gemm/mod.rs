@@ -14,9 +14,11 @@
 //! a convolution (gathered straight into the panel; the unfolded image never exists), or
 //! a matrix packed ahead of time ([`PackedMatrix`]), which is borrowed as it is.
 //!
-//! Every element of C is one sum in the order of k, whatever the shape, the
-//! tile or the thread: the result has the same bits for any number of
-//! threads, and does not depend on where in C an element lies.
+//! In a product that goes through panels every element of C is the same sum: blocks of k
+//! in order, and k in order within a block, whatever the tile, the side of packing or the
+//! place of the element in C. Products with very few rows or one column of matrices that lie in memory are
+//! computed without packing and may sum in another order. Which of the two it is follows from
+//! shapes and strides alone, so the bits are the same for any number of threads.
 
 mod engine;
 mod epilogue;
