@@ -130,7 +130,7 @@ template <typename T> inline T omma_init_()
 /** Bicubic. `OMMA_UNSUPPORTED` in this version. */
 #define OMMA_INTERPOLATION_CUBIC 2
 
-/** The mean over the area of the destination pixel. */
+/** The mean over the area of the destination pixel: OpenCV's `INTER_AREA`. */
 #define OMMA_INTERPOLATION_AREA 3
 
 /** OpenCV's: asymmetric for nearest, half pixel for all others. */
@@ -157,10 +157,10 @@ template <typename T> inline T omma_init_()
 /** A flag of `OmmaImageToTensorParams`: `pad_value` is set. */
 #define OMMA_IMAGE_PAD_VALUE 4
 
-/** Image, channel, row, column. */
+/** Images (N, C, H, W), weights (O, C / groups, KH, KW). */
 #define OMMA_LAYOUT_NCHW 0
 
-/** Image, row, column, channel. */
+/** Images (N, H, W, C), weights (O, KH, KW, C / groups). */
 #define OMMA_LAYOUT_NHWC 1
 
 /** In `OmmaLeakyReluParams::flags`: `negative_slope` is set. */
@@ -748,9 +748,11 @@ void omma_conv2d_destroy(struct OmmaConv2d *plan);
  * float32; NaN and infinity in any of the four samples, even one of weight zero, give NaN or infinity. Nearest:
  * `OMMA_COORDINATES_DEFAULT` is OpenCV's `INTER_NEAREST` and torch's `nearest`, `floor(d * scale)`;
  * `OMMA_COORDINATES_HALF_PIXEL` is the pixel under the centre, torch's `nearest-exact`;
- * `OMMA_COORDINATES_ALIGN_CORNERS` the closest, ties to the larger index. The same size is a copy.
+ * `OMMA_COORDINATES_ALIGN_CORNERS` the closest, ties to the larger index. Area: OpenCV's `INTER_AREA`, which is bilinear
+ * with weights of its own as soon as one side grows; uint8: its very bits, float32: within rounding. NaN and infinity reach
+ * the pixels whose area they are in. Its coordinates are the default. The same size is a copy.
  *
- * Errors: an image without pixels for an output that has some; `OMMA_UNSUPPORTED` for cubic, area and antialias.
+ * Errors: an image without pixels for an output that has some; `OMMA_UNSUPPORTED` for cubic and antialias.
  *
  * The caller ensures:
  * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.

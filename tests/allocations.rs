@@ -1,0 +1,289 @@
+//! A second call of the same shape allocates nothing: every operator, through
+//! the C ABI, under an allocator that counts.
+
+use omma::capi::*;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ptr::null;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+struct Counting;
+
+static COUNTING: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: hands everything to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if COUNTING.load(Ordering::Relaxed) {
+            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static GLOBAL: Counting = Counting;
+
+/// An array and the tensor that describes it.
+struct Array {
+    _memory: Vec<u64>,
+    _shape: Vec<i64>,
+    tensor: OmmaTensor,
+}
+
+fn array(code: u8, bits: u8, shape: &[i64]) -> Array {
+    let len = shape.iter().product::<i64>() as usize * usize::from(bits) / 8;
+    let mut memory = vec![0u64; len.div_ceil(8)];
+    let shape = shape.to_vec();
+    let tensor = OmmaTensor {
+        data: memory.as_mut_ptr().cast(),
+        device: OmmaDevice {
+            device_type: OMMA_DEVICE_CPU,
+            device_id: 0,
+        },
+        ndim: shape.len() as i32,
+        dtype: OmmaDataType {
+            code,
+            bits,
+            lanes: 1,
+        },
+        shape: shape.as_ptr(),
+        strides: null(),
+        byte_offset: 0,
+    };
+    Array {
+        _memory: memory,
+        _shape: shape,
+        tensor,
+    }
+}
+
+fn floats(shape: &[i64]) -> Array {
+    array(OMMA_DTYPE_FLOAT, 32, shape)
+}
+
+/// A params struct, all defaults.
+fn params<P: Copy>() -> P {
+    // SAFETY: params structs are plain data that begin with their size; zero is a default.
+    unsafe {
+        let mut p: P = std::mem::zeroed();
+        (&raw mut p).cast::<u32>().write(size_of::<P>() as u32);
+        p
+    }
+}
+
+type Call<'a> = (&'a str, Box<dyn Fn(*const OmmaContext) -> OmmaStatus + 'a>);
+
+#[test]
+fn a_second_call_of_the_same_shape_allocates_nothing() {
+    let mut context = std::ptr::null_mut();
+    let mut options: OmmaContextOptions = params();
+    options.num_threads = 1;
+    // SAFETY: valid pointers.
+    assert_eq!(
+        unsafe { omma_context_create(&options, &mut context) },
+        OMMA_OK
+    );
+
+    let image = floats(&[1, 8, 40, 40]);
+    let transposed = {
+        let mut t = floats(&[1, 8, 40, 40]);
+        t.tensor.strides = [12800, 1, 320, 8].map(i64::from).to_vec().leak().as_ptr();
+        t
+    };
+    let (weight, bias, depthwise) = (floats(&[16, 8, 3, 3]), floats(&[16]), floats(&[8, 1, 3, 3]));
+    let (wide, same, half) = (
+        floats(&[1, 16, 38, 38]),
+        floats(&[1, 8, 38, 38]),
+        floats(&[1, 8, 20, 20]),
+    );
+    let (a, b, c) = (floats(&[70, 90]), floats(&[90, 50]), floats(&[70, 50]));
+    let (w, y) = (floats(&[50, 90]), floats(&[70, 50]));
+    let (rows, odd) = (floats(&[90, 1000]), floats(&[90, 1000]));
+    let bytes = array(OMMA_DTYPE_UINT, 8, &[60, 80, 3]);
+    let (small, planes) = (
+        array(OMMA_DTYPE_UINT, 8, &[33, 41, 3]),
+        floats(&[3, 48, 48]),
+    );
+    let (boxes, scores) = (floats(&[500, 4]), floats(&[500]));
+    let classes = array(OMMA_DTYPE_INT, 64, &[500]);
+    let (kept, iou) = (array(OMMA_DTYPE_INT, 64, &[500]), floats(&[500, 500]));
+    let mut pool: OmmaMaxPool2dParams = params();
+    (pool.kernel_size, pool.stride) = ([2, 2], [2, 2]);
+    let mut avg: OmmaAvgPool2dParams = params();
+    (avg.kernel_size, avg.stride) = ([2, 2], [2, 2]);
+    let mut grouped: OmmaConv2dParams = params();
+    grouped.groups = 8;
+    let mut nms: OmmaNmsParams = params();
+    nms.iou_threshold = 0.5;
+    let mut area: OmmaResizeParams = params();
+    area.interpolation = OMMA_INTERPOLATION_AREA;
+    let mut axis: OmmaSoftmaxParams = params();
+    (axis.flags, axis.axis) = (OMMA_SOFTMAX_AXIS, 0);
+
+    let mut conv_plan = std::ptr::null_mut();
+    let mut linear_plan = std::ptr::null_mut();
+    let count = std::cell::Cell::new(0i64);
+    let none = null::<OmmaTensor>();
+    // SAFETY: everything below points to the arrays above, whose shapes go together.
+    unsafe {
+        assert_eq!(
+            omma_conv2d_create(
+                context,
+                null(),
+                &weight.tensor,
+                &bias.tensor,
+                &mut conv_plan
+            ),
+            OMMA_OK
+        );
+        assert_eq!(
+            omma_linear_create(context, null(), &w.tensor, none, &mut linear_plan),
+            OMMA_OK
+        );
+    }
+    // SAFETY: as above, for all of them.
+    let calls: Vec<Call<'_>> = unsafe {
+        vec![
+            (
+                "relu",
+                Box::new(|x| omma_relu(x, &image.tensor, &transposed.tensor)),
+            ),
+            (
+                "gelu",
+                Box::new(|x| omma_gelu(x, &rows.tensor, &odd.tensor)),
+            ),
+            (
+                "softmax",
+                Box::new(|x| omma_softmax(x, null(), &rows.tensor, &odd.tensor)),
+            ),
+            (
+                "softmax axis 0",
+                Box::new(|x| omma_softmax(x, &axis, &rows.tensor, &odd.tensor)),
+            ),
+            (
+                "max_pool2d",
+                Box::new(|x| omma_max_pool2d(x, &pool, &image.tensor, &half.tensor, none)),
+            ),
+            (
+                "avg_pool2d",
+                Box::new(|x| omma_avg_pool2d(x, &avg, &transposed.tensor, &half.tensor)),
+            ),
+            (
+                "conv2d",
+                Box::new(|x| {
+                    omma_conv2d(
+                        x,
+                        null(),
+                        &image.tensor,
+                        &weight.tensor,
+                        none,
+                        none,
+                        &wide.tensor,
+                    )
+                }),
+            ),
+            (
+                "depthwise",
+                Box::new(|x| {
+                    omma_conv2d(
+                        x,
+                        &grouped,
+                        &image.tensor,
+                        &depthwise.tensor,
+                        none,
+                        none,
+                        &same.tensor,
+                    )
+                }),
+            ),
+            (
+                "conv2d plan",
+                Box::new(|x| omma_conv2d_run(x, conv_plan, &transposed.tensor, none, &wide.tensor)),
+            ),
+            (
+                "matmul",
+                Box::new(|x| omma_matmul(x, &a.tensor, &b.tensor, &c.tensor)),
+            ),
+            (
+                "linear",
+                Box::new(|x| omma_linear(x, null(), &a.tensor, &w.tensor, none, &y.tensor)),
+            ),
+            (
+                "linear plan",
+                Box::new(|x| omma_linear_run(x, linear_plan, &a.tensor, &y.tensor)),
+            ),
+            (
+                "resize",
+                Box::new(|x| omma_resize(x, null(), &bytes.tensor, &small.tensor)),
+            ),
+            (
+                "resize area",
+                Box::new(|x| omma_resize(x, &area, &bytes.tensor, &small.tensor)),
+            ),
+            (
+                "image_to_tensor",
+                Box::new(|x| omma_image_to_tensor(x, null(), &bytes.tensor, &planes.tensor)),
+            ),
+            (
+                "box_iou",
+                Box::new(|x| omma_box_iou(x, null(), &boxes.tensor, &boxes.tensor, &iou.tensor)),
+            ),
+            (
+                "nms",
+                Box::new(|x| {
+                    omma_nms(
+                        x,
+                        &nms,
+                        &boxes.tensor,
+                        &scores.tensor,
+                        &kept.tensor,
+                        count.as_ptr(),
+                    )
+                }),
+            ),
+            (
+                "batched_nms",
+                Box::new(|x| {
+                    omma_batched_nms(
+                        x,
+                        &nms,
+                        &boxes.tensor,
+                        &scores.tensor,
+                        &classes.tensor,
+                        &kept.tensor,
+                        count.as_ptr(),
+                    )
+                }),
+            ),
+        ]
+    };
+    let mut faults = Vec::new();
+    for (name, call) in &calls {
+        assert_eq!(call(context), OMMA_OK, "{name}");
+        ALLOCATIONS.store(0, Ordering::Relaxed);
+        COUNTING.store(true, Ordering::Relaxed);
+        let status = call(context);
+        COUNTING.store(false, Ordering::Relaxed);
+        assert_eq!(status, OMMA_OK, "{name}");
+        match ALLOCATIONS.load(Ordering::Relaxed) {
+            0 => {}
+            n => faults.push(format!("{name}: {n}")),
+        }
+    }
+    assert!(
+        faults.is_empty(),
+        "allocations of a second call: {faults:?}"
+    );
+    // SAFETY: made above, not used any more.
+    unsafe {
+        omma_conv2d_destroy(conv_plan);
+        omma_linear_destroy(linear_plan);
+        omma_context_destroy(context);
+    }
+}
