@@ -7,6 +7,14 @@ use std::marker::PhantomData;
 /// The most dimensions a view can have.
 pub const MAX_RANK: usize = 8;
 
+/// The most bytes that a view can span: no process has a larger address space,
+/// so strides that reach further are wrong, and are told so instead of being followed.
+const MAX_BYTES: usize = if usize::BITS == 64 {
+    1 << 57
+} else {
+    isize::MAX as usize
+};
+
 /// Address, shape and strides: what [`View`] and [`ViewMut`] have in common.
 /// Strides are in elements and may be zero or negative.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +40,7 @@ impl<T: Element> Raw<T> {
             InvalidArgument,
             "{name} has {rank} dimensions, the most is {MAX_RANK}"
         );
-        let limit = isize::MAX as usize / size_of::<T>();
+        let limit = MAX_BYTES / size_of::<T>();
         let mut raw = Raw {
             ptr,
             rank,
@@ -78,7 +86,7 @@ impl<T: Element> Raw<T> {
         if self.is_empty() {
             return Some((0, -1));
         }
-        let limit = isize::MAX / size_of::<T>() as isize;
+        let limit = (MAX_BYTES / size_of::<T>()) as isize;
         let (mut low, mut high) = (0isize, 0isize);
         for axis in 0..self.rank {
             let span =
