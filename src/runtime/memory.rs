@@ -33,7 +33,7 @@ unsafe impl Sync for Allocator {}
 /// A cache line, and the widest vector.
 const ALIGNMENT: usize = 64;
 /// Blocks kept for later calls; more are returned to the allocator.
-const KEPT: usize = 64;
+const KEPT: usize = 32;
 
 /// Raw, zero-initialised memory.
 struct Block {
@@ -111,7 +111,7 @@ pub(super) struct Arena {
 
 impl Arena {
     pub(super) fn new(allocator: Option<Allocator>, keep: bool) -> Arena {
-        let free = Vec::with_capacity(if keep { KEPT } else { 0 });
+        let free = Vec::with_capacity(if keep { KEPT + 1 } else { 0 });
         Arena {
             allocator,
             keep,
@@ -149,8 +149,7 @@ impl Arena {
         None
     }
 
-    /// The smallest free block that is large enough, else the largest given
-    /// back and a new one, so that the kept memory follows the need.
+    /// The smallest free block that is large enough, else a new one.
     fn take(&self, size: usize) -> Result<Block> {
         let found = self.with_free(|free| {
             let fitting = free
@@ -158,32 +157,27 @@ impl Arena {
                 .enumerate()
                 .filter(|(_, b)| b.size >= size)
                 .min_by_key(|(_, b)| b.size);
-            match fitting {
-                Some((at, _)) => Some(free.swap_remove(at)),
-                None => {
-                    let largest = free.iter().enumerate().max_by_key(|(_, b)| b.size);
-                    largest.map(|(at, _)| at).map(|at| free.swap_remove(at))
-                }
-            }
+            fitting.map(|(at, _)| at).map(|at| free.swap_remove(at))
         });
         match found.flatten() {
-            Some(block) if block.size >= size => return Ok(block),
-            Some(block) => block.free(self.allocator.as_ref()),
-            None => {}
+            Some(block) => Ok(block),
+            None => Block::new(size, self.allocator.as_ref()),
         }
-        Block::new(size, self.allocator.as_ref())
     }
 
+    /// Keeps the block for later calls; of too many, the smallest goes.
     fn give(&self, block: Block) {
-        let mut block = Some(block);
+        let mut surplus = Some(block);
         if self.keep {
             self.with_free(|free| {
-                if free.len() < KEPT {
-                    free.extend(block.take());
+                free.extend(surplus.take());
+                if free.len() > KEPT {
+                    let smallest = free.iter().enumerate().min_by_key(|(_, b)| b.size);
+                    surplus = smallest.map(|(at, _)| at).map(|at| free.swap_remove(at));
                 }
             });
         }
-        if let Some(block) = block {
+        if let Some(block) = surplus {
             block.free(self.allocator.as_ref());
         }
     }
