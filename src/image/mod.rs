@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`resize()`] | nearest and bilinear; `u8` bilinear has OpenCV's bits on every tier |
 //! | [`image_to_tensor`] | resize or letterbox, channel order, mean and std, layout, in one pass |
-//! | [`letterbox`] | where an image lands in a frame of other proportions, and the way back for boxes |
+//! | [`letterbox()`] | where an image lands in a frame of other proportions, and the way back for boxes |
 //!
 //! How it is made: a *producer* (`linear_u8`, `linear_f32`, `rows::Plain`) makes rows of the
 //! destination in a buffer that stays in the first-level cache, a *sink* takes them to their place:

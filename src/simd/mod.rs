@@ -1,7 +1,7 @@
 //! One vocabulary of vector operations, four instruction sets.
 //!
 //! A kernel is written once, generic over [`Simd`], and compiled once per
-//! tier. The tier is a zero-sized token ([`Avx512`], [`Avx2`], [`Neon`],
+//! tier. The tier is a zero-sized token ([`Avx512`], [`Avx2`], `Neon`,
 //! [`Portable`]): whoever holds one has proof that the CPU runs its
 //! instructions, so every operation on it is a safe method. [`dispatch!`]
 //! turns the token that a context carries into a type parameter, once per
