@@ -257,7 +257,6 @@ impl<'c> Call<'c> {
     ///
     /// # Safety
     /// As [`output`](Call::output).
-    #[allow(dead_code)]
     pub(crate) unsafe fn optional_output<T: Element>(
         &self,
         name: &str,
@@ -274,7 +273,6 @@ impl<'c> Call<'c> {
     ///
     /// # Safety
     /// `ptr` is NULL or valid for reading during the call.
-    #[allow(dead_code)]
     pub(crate) unsafe fn required<'a, P>(&self, name: &str, ptr: *const P) -> Result<&'a P> {
         let op = self.op;
         // SAFETY: the caller's promise.
@@ -288,7 +286,6 @@ impl<'c> Call<'c> {
     ///
     /// # Safety
     /// `ptr` is NULL or valid for writing during the call.
-    #[allow(dead_code)]
     pub(crate) unsafe fn out<'a, P>(&self, name: &str, ptr: *mut P) -> Result<&'a mut P> {
         let op = self.op;
         // SAFETY: the caller's promise.

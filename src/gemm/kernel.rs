@@ -28,7 +28,6 @@ pub(super) struct Block<'a> {
 /// The panels hold `depth` steps of all rows and columns, padded to whole
 /// panels. C and the residual are valid at all rows and columns, nobody else
 /// uses that part of C, and per-line values exist for each row or column.
-#[allow(unused_unsafe)] // Some arms of `dispatch!` are unsafe blocks.
 pub(super) unsafe fn multiply_block(isa: Isa, block: &Block<'_>) {
     // SAFETY: the caller's promise.
     dispatch!(isa, simd => unsafe { tiles(simd, block) });

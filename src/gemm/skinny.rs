@@ -160,7 +160,6 @@ pub(super) unsafe fn run(
 ///
 /// # Safety
 /// C and the residual are valid there, nobody else uses that part of C, and the per-line values exist.
-#[allow(unused_unsafe)] // Some arms of `dispatch!` are unsafe blocks.
 pub(super) unsafe fn multiply(isa: Isa, product: &Skinny<'_>, columns: Range<usize>) {
     let (start, end) = (columns.start, columns.end);
     // SAFETY: the caller's promise.

@@ -142,8 +142,6 @@ pub(super) fn copy<T: Element>(ctx: &Context, src: Rows<'_, T>, dst: RowsMut<'_,
     })
 }
 
-// Of the arms of `dispatch!` the portable one alone has no unsafe block around it already.
-#[allow(unused_unsafe)]
 /// Makes all `height` rows of `row` samples, in tasks.
 pub(super) fn run<T: Element, P: Producer<T>, K: Sink<T>>(
     ctx: &Context,

@@ -133,7 +133,6 @@ pub(crate) mod enter {
 ///
 /// It stands inside a task, after the work is split over threads, and around
 /// a whole kernel: entering costs one predictable branch and a call.
-#[allow(unused_macros)]
 macro_rules! dispatch {
     ($isa:expr, $simd:ident => $body:expr) => {
         match $isa {
