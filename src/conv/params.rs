@@ -1,6 +1,7 @@
 //! What a convolution is asked to do, checked once: the parameters, and the
 //! shapes they make of an input and a weight.
 
+use super::winograd;
 use crate::error::{Result, bail, ensure};
 use crate::simd::Activation;
 pub use crate::tensor::Layout;
@@ -18,7 +19,8 @@ pub enum Algorithm {
     ImplicitGemm,
     /// Register tiles that read the image itself, or a padded piece of it.
     Direct,
-    /// Reserved: `Unsupported` in this version.
+    /// Windows of 3 x 3 with stride and dilation 1: tiles of 4 x 4 outputs with a fourth of the
+    /// multiplications, and the rounding of a different sum. `Unsupported` for other windows.
     Winograd,
 }
 
@@ -139,6 +141,13 @@ impl Spec {
             dilation,
             padding,
         };
+        ensure!(
+            spec.algorithm != Algorithm::Winograd || winograd::can(&spec),
+            Unsupported,
+            "conv2d: algorithm is winograd, which takes a window of 3 x 3 with stride 1 and dilation 1, weight has {} x {} with stride {stride:?} and dilation {dilation:?}",
+            spec.kernel[0],
+            spec.kernel[1]
+        );
         if let Some(bias) = bias {
             spec.expect_per_channel("bias", bias, false)?;
         }
@@ -151,11 +160,6 @@ impl Spec {
                 params.activation
             );
         }
-        ensure!(
-            params.algorithm != Algorithm::Winograd,
-            Unsupported,
-            "conv2d: algorithm is winograd, which this version does not have"
-        );
         Ok(spec)
     }
 
