@@ -86,11 +86,7 @@ pub(super) unsafe fn run(
         y: ow as isize,
         x: 1,
     };
-    let own = Finish {
-        out: compact,
-        residual: finish.residual.map(|_| compact),
-        ..*finish
-    };
+    let own = finish.moved(compact, finish.residual.map(|_| compact));
     // SAFETY: the caller's promise; the copy has an element for each of the output.
     unsafe {
         if let Some(residual) = &finish.residual {

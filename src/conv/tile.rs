@@ -122,6 +122,15 @@ impl<'a> Finish<'a> {
         }
     }
 
+    /// The same for other memory.
+    pub(super) fn moved(&self, out: Image, residual: Option<Image>) -> Finish<'a> {
+        Finish {
+            out,
+            residual,
+            ..*self
+        }
+    }
+
     /// The offsets of an output element and of its residual.
     #[inline(always)]
     pub(super) fn place(&self, n: usize, c: usize, y: usize, x: usize) -> Place {
