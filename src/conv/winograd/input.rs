@@ -9,6 +9,7 @@ use super::Segment;
 use super::transform::{MAX_T, Square, Transform};
 use crate::conv::params::{Extents, Image, Spec};
 use crate::simd::{MAX_LANES, Simd};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// A tile, or a line of tiles, and where its pixels are: pixel (y, x) of channel `c` at
@@ -213,36 +214,39 @@ unsafe fn channels_last<S: Simd>(
     }
     let zeros = [0.0; MAX_LANES];
     let mut rows = [zeros.as_ptr(); MAX_LANES];
-    let mut i = 0;
-    while i + S::LANES <= pixels {
-        for (c, row) in rows.iter_mut().enumerate().take(count) {
-            *row = src.wrapping_offset(c as isize * image.c + i as isize);
+    if pixels >= S::LANES {
+        let mut i = 0;
+        loop {
+            for (c, row) in rows.iter_mut().enumerate().take(count) {
+                *row = src.wrapping_offset(c as isize * image.c + i as isize);
+            }
+            // SAFETY: a vector of pixels of each existing channel, or zeros.
+            unsafe { simd.transpose_ptr(&rows, dst.add(i * pitch), pitch) };
+            if i + S::LANES == pixels {
+                return;
+            }
+            // The last square ends with the last pixel, even if it repeats some.
+            i = (i + S::LANES).min(pixels - S::LANES);
         }
-        // SAFETY: a vector of pixels of each existing channel, or zeros.
-        unsafe { simd.transpose_ptr(&rows, dst.add(i * pitch), pitch) };
-        i += S::LANES;
     }
-    if i < pixels {
-        let mut square = [0.0; MAX_LANES * MAX_LANES];
-        let mut turned = [0.0; MAX_LANES * MAX_LANES];
-        for c in 0..S::LANES {
-            let place = square[c * S::LANES..].as_mut_ptr();
-            if c < count {
-                let from = src.wrapping_offset(c as isize * image.c + i as isize);
-                // SAFETY: the pixels that are left of an existing channel.
-                unsafe {
-                    simd.store_ptr(place, simd.load_partial_ptr(from, pixels - i));
-                }
-            }
-            rows[c] = place;
+    let mut square = MaybeUninit::<[f32; MAX_LANES * MAX_LANES]>::uninit();
+    let mut turned = MaybeUninit::<[f32; MAX_LANES * MAX_LANES]>::uninit();
+    let (square, turned) = (
+        square.as_mut_ptr().cast::<f32>(),
+        turned.as_mut_ptr().cast::<f32>(),
+    );
+    // SAFETY: both squares have lanes by lanes elements, and of `square` only rows that are written are
+    // read; the pixels of existing channels are readable, a vector is writable at each pixel.
+    unsafe {
+        for (c, row) in rows.iter_mut().enumerate().take(count) {
+            let place = square.add(c * S::LANES);
+            let from = src.wrapping_offset(c as isize * image.c);
+            simd.store_ptr(place, simd.load_partial_ptr(from, pixels));
+            *row = place;
         }
-        // SAFETY: both squares have lanes by lanes elements; a vector is writable at each pixel.
-        unsafe {
-            simd.transpose_ptr(&rows, turned.as_mut_ptr(), S::LANES);
-            for j in 0..pixels - i {
-                let vector = simd.load_ptr(turned.as_ptr().add(j * S::LANES));
-                simd.store_ptr(dst.add((i + j) * pitch), vector);
-            }
+        simd.transpose_ptr(&rows, turned, S::LANES);
+        for i in 0..pixels {
+            simd.store_ptr(dst.add(i * pitch), simd.load_ptr(turned.add(i * S::LANES)));
         }
     }
 }

@@ -9,6 +9,7 @@ use super::transform::{MAX_T, Square, Transform};
 use crate::conv::params::Extents;
 use crate::conv::tile::Finish;
 use crate::simd::{MAX_LANES, Simd};
+use std::mem::MaybeUninit;
 
 /// Transforms one vector of channels of one tile, whose points are `step` floats apart; pixel (y, x)
 /// goes to `to[y * pixels.0 + x * pixels.1]`.
@@ -108,10 +109,16 @@ pub(super) unsafe fn store_turned<S: Simd, W: Transform>(
     let step = finish.channel_step();
     let mut slopes = [0.0; MAX_LANES];
     simd.store(&mut slopes, lanes.slope);
-    let mut turned = [0.0; MAX_LANES * MAX_LANES];
+    let mut turned = MaybeUninit::<[f32; MAX_LANES * MAX_LANES]>::uninit();
+    let turned = turned.as_mut_ptr().cast::<f32>();
+    // A row may end with a square that repeats some pixels, unless they would be added to twice.
+    let overlap = finish.residual.is_none() && width >= S::LANES;
     for y in 0..rows {
         let mut x = 0;
         while x < width {
+            if overlap {
+                x = x.min(width - S::LANES);
+            }
             let count = S::LANES.min(width - x);
             let mut pixels = [strip; MAX_LANES];
             for (i, pixel) in pixels.iter_mut().enumerate().take(S::LANES) {
@@ -123,9 +130,9 @@ pub(super) unsafe fn store_turned<S: Simd, W: Transform>(
             let first = finish.place(segment.n, lanes.channel, oy, ox);
             // SAFETY: the caller's promise.
             unsafe {
-                simd.transpose_ptr(&pixels, turned.as_mut_ptr(), S::LANES);
+                simd.transpose_ptr(&pixels, turned, S::LANES);
                 for (c, &slope) in slopes.iter().enumerate().take(lanes.count) {
-                    let value = simd.load_ptr(turned.as_ptr().add(c * S::LANES));
+                    let value = simd.load_ptr(turned.add(c * S::LANES));
                     let place = first.moved(step, c);
                     finish.store_pixels(simd, value, simd.splat(slope), place, count);
                 }
