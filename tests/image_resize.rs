@@ -144,7 +144,8 @@ fn nearest<T: Noise>(coordinates: Coordinates, image: &[T], sizes: [usize; 5]) -
 
 /// Sizes that hurt.
 fn sizes(random: &mut Random) -> [usize; 5] {
-    let big = [9, 40, 130, 300][random.range(0, 3)];
+    let largest = if common::quick() { 90 } else { 300 };
+    let big = [9, 40, 130.min(largest), largest][random.range(0, 3)];
     let [mut h0, mut w0, mut h1, mut w1] = [0; 4].map(|_: usize| random.range(1, big));
     match random.range(0, 11) {
         0 => (h1, w1) = (2 * h0, 2 * w0),
@@ -167,7 +168,7 @@ fn bytes_have_the_bits_of_opencv() {
     let fixture = include_str!("fixtures/image_opencv.txt");
     for isa in isas() {
         let ctx = context(isa, 1);
-        let step = if common::quick() { 7 } else { 1 };
+        let step = if common::quick() { 23 } else { 1 };
         let mut compared = 0;
         for words in lines(fixture).step_by(step) {
             let [h0, w0, h1, w1, c, seed, linear, nearest] = numbers(&words);
@@ -179,7 +180,7 @@ fn bytes_have_the_bits_of_opencv() {
             assert_eq!(got, nearest, "nearest {sizes:?} on {}", isa.tier().name());
             compared += 1;
         }
-        assert!(compared >= 90);
+        assert!(compared * step >= 600);
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Random, cases, context, isas};
+use common::{Random, cases, context, isas, quick};
 use omma::nn::{AverageOver, Pool2d, avg_pool2d, max_pool2d};
 use omma::runtime::Context;
 use omma::tensor::{Layout, View, ViewMut};
@@ -50,24 +50,27 @@ fn padded_taps(pool: &Pool2d, axis: usize, at: usize, input: usize) -> usize {
 fn oracle_max(pool: &Pool2d, x: &Images, out: [usize; 2]) -> (Vec<f32>, Vec<i64>) {
     let [n, c, h, w] = x.shape;
     let (mut values, mut indices) = (Vec::new(), Vec::new());
+    let columns: Vec<_> = (0..out[1]).map(|at| taps(pool, 1, at, w)).collect();
     for (n, c) in (0..n).flat_map(|n| (0..c).map(move |c| (n, c))) {
-        for (oy, ox) in (0..out[0]).flat_map(|y| (0..out[1]).map(move |x| (y, x))) {
-            let (rows, cols) = (taps(pool, 0, oy, h), taps(pool, 1, ox, w));
-            let mut best = f32::NEG_INFINITY;
-            let mut index = match (rows.first(), cols.first()) {
-                (Some(y), Some(x)) => (y * w + x) as i64,
-                _ => -1,
-            };
-            for &y in &rows {
-                for &x_at in &cols {
-                    let v = x.get(n, c, y, x_at);
-                    if v > best || v.is_nan() {
-                        (best, index) = (v, (y * w + x_at) as i64);
+        for oy in 0..out[0] {
+            let rows = taps(pool, 0, oy, h);
+            for cols in &columns {
+                let mut best = f32::NEG_INFINITY;
+                let mut index = match (rows.first(), cols.first()) {
+                    (Some(y), Some(x)) => (y * w + x) as i64,
+                    _ => -1,
+                };
+                for &y in &rows {
+                    for &x_at in cols {
+                        let v = x.get(n, c, y, x_at);
+                        if v > best || v.is_nan() {
+                            (best, index) = (v, (y * w + x_at) as i64);
+                        }
                     }
                 }
+                values.push(best);
+                indices.push(index);
             }
-            values.push(best);
-            indices.push(index);
         }
     }
     (values, indices)
@@ -76,23 +79,26 @@ fn oracle_max(pool: &Pool2d, x: &Images, out: [usize; 2]) -> (Vec<f32>, Vec<i64>
 fn oracle_avg(pool: &Pool2d, over: AverageOver, x: &Images, out: [usize; 2]) -> Vec<f64> {
     let [n, c, h, w] = x.shape;
     let mut values = Vec::new();
+    let columns: Vec<_> = (0..out[1]).map(|at| taps(pool, 1, at, w)).collect();
     for (n, c) in (0..n).flat_map(|n| (0..c).map(move |c| (n, c))) {
-        for (oy, ox) in (0..out[0]).flat_map(|y| (0..out[1]).map(move |x| (y, x))) {
-            let (rows, cols) = (taps(pool, 0, oy, h), taps(pool, 1, ox, w));
-            let mut sum = 0.0;
-            for &y in &rows {
-                for &x_at in &cols {
-                    sum += f64::from(x.get(n, c, y, x_at));
+        for oy in 0..out[0] {
+            let rows = taps(pool, 0, oy, h);
+            for (ox, cols) in columns.iter().enumerate() {
+                let mut sum = 0.0;
+                for &y in &rows {
+                    for &x_at in cols {
+                        sum += f64::from(x.get(n, c, y, x_at));
+                    }
                 }
+                let by = match over {
+                    AverageOver::Input => (rows.len() * cols.len()).max(1) as f64,
+                    AverageOver::Padded => {
+                        (padded_taps(pool, 0, oy, h) * padded_taps(pool, 1, ox, w)) as f64
+                    }
+                    AverageOver::Divisor(d) => d as f64,
+                };
+                values.push(sum / by);
             }
-            let by = match over {
-                AverageOver::Input => (rows.len() * cols.len()).max(1) as f64,
-                AverageOver::Padded => {
-                    (padded_taps(pool, 0, oy, h) * padded_taps(pool, 1, ox, w)) as f64
-                }
-                AverageOver::Divisor(d) => d as f64,
-            };
-            values.push(sum / by);
         }
     }
     values
@@ -350,7 +356,7 @@ fn mean_of_random_windows() {
 fn windows_of_networks() {
     // The shapes of the face detectors and of the usual stems.
     let mut random = Random(3);
-    for (kernel, stride, padding, ceil, shape) in [
+    for (kernel, stride, padding, ceil, mut shape) in [
         ([2, 2], [2, 2], 0, true, [1, 10, 31, 47]),
         ([3, 3], [2, 2], 0, true, [5, 28, 22, 22]),
         ([3, 3], [2, 2], 0, true, [3, 32, 46, 46]),
@@ -363,7 +369,12 @@ fn windows_of_networks() {
         ([56, 56], [1, 1], 0, false, [1, 3, 56, 56]),
         ([2, 2], [2, 2], 0, false, [1, 2, 300, 301]),
     ] {
+        if quick() {
+            // Still more channels than lanes.
+            (shape[1], shape[2]) = (shape[1].min(19), shape[2].min(56));
+        }
         let x = Images::random(&mut random, shape);
+        let mut expected = None;
         for layout in [Layout::Nchw, Layout::Nhwc] {
             let pool = Pool2d {
                 stride: Some(stride),
@@ -373,8 +384,11 @@ fn windows_of_networks() {
                 ..Pool2d::new(kernel)
             };
             let out = pool.output_size("pool", [shape[2], shape[3]]).unwrap();
-            let (values, indices) = oracle_max(&pool, &x, out);
-            let means = oracle_avg(&pool, AverageOver::Input, &x, out);
+            let (values, indices, means) = &*expected.get_or_insert_with(|| {
+                let (values, indices) = oracle_max(&pool, &x, out);
+                let means = oracle_avg(&pool, AverageOver::Input, &x, out);
+                (values, indices, means)
+            });
             for isa in isas() {
                 let memory = match layout {
                     Layout::Nchw => [Memory::Nchw; 2],
@@ -388,9 +402,9 @@ fn windows_of_networks() {
                     (max, at, mean)
                 };
                 let one = run(1);
-                assert!(same(&one.0, &values), "{isa:?} {pool:?}");
-                assert_eq!(one.1, indices, "{isa:?} {pool:?}");
-                for (got, expected) in one.2.iter().zip(&means) {
+                assert!(same(&one.0, values), "{isa:?} {pool:?}");
+                assert_eq!(&one.1, indices, "{isa:?} {pool:?}");
+                for (got, expected) in one.2.iter().zip(means) {
                     assert!(
                         (f64::from(*got) - expected).abs() < 1e-5,
                         "{isa:?} {pool:?}"

@@ -1,7 +1,8 @@
 //! Every narrow operation against plain loops, on every tier of the machine.
 
 use super::Narrow;
-use crate::simd::{Isa, dispatch};
+use crate::simd::dispatch;
+use crate::simd::tests::{cases, isas};
 
 /// A byte sequence without a pattern (a linear congruential generator).
 fn noise(len: usize, mut state: u64) -> Vec<u8> {
@@ -214,8 +215,8 @@ fn memory<S: Narrow>(simd: S, seed: u64) {
 
 #[test]
 fn every_operation_on_every_tier() {
-    for isa in Isa::available() {
-        for seed in 0..50 {
+    for isa in isas() {
+        for seed in 0..cases(50) as u64 {
             dispatch!(isa, simd => arithmetic(simd, seed));
             dispatch!(isa, simd => blocks(simd, seed));
             dispatch!(isa, simd => memory(simd, seed));

@@ -1,10 +1,10 @@
 //! Arithmetic, masks, conversions and reductions, lane by lane.
 
 use super::{
-    Random, floats, integers, of_floats, of_integers, pairs_f32, pairs_i32, special_f32,
-    special_i32,
+    Random, cases, floats, integers, isas, of_floats, of_integers, pairs_f32, pairs_i32,
+    special_f32, special_i32,
 };
-use crate::simd::{Isa, Simd, Tier, dispatch};
+use crate::simd::{Simd, Tier, dispatch};
 
 /// The same bits, or both NaN: arithmetic does not promise which NaN.
 fn same(a: f32, b: f32) -> bool {
@@ -101,9 +101,9 @@ fn fused<S: Simd>(simd: S) {
         }
     }
     let mut random = Random::new();
-    triples.extend((0..4000).map(|_| (random.f32(), random.f32(), random.f32())));
+    triples.extend((0..cases(4000)).map(|_| (random.f32(), random.f32(), random.f32())));
     // Products close to the addend: what the second rounding would lose.
-    triples.extend((0..4000).map(|_| {
+    triples.extend((0..cases(4000)).map(|_| {
         let (a, b) = (random.moderate(), random.moderate());
         (
             a,
@@ -260,7 +260,7 @@ fn integer_arithmetic<S: Simd>(simd: S) {
 fn conversions<S: Simd>(simd: S) {
     let mut random = Random::new();
     let mut values = special_i32();
-    values.extend((0..4000).map(|_| random.i32()));
+    values.extend((0..cases(4000)).map(|_| random.i32()));
     for values in values.chunks_exact(S::LANES) {
         let got = of_floats(simd, simd.to_f32(integers(simd, values)));
         assert_eq!(
@@ -276,9 +276,9 @@ fn conversions<S: Simd>(simd: S) {
         .into_iter()
         .chain([-2_147_483_648.0])
         .collect();
-    values.extend((0..2000).map(|_| random.f32()));
-    values.extend((0..2000).map(|_| random.moderate()));
-    values.extend((0..2000).map(|_| random.i32() as f32 * 0.5));
+    values.extend((0..cases(2000)).map(|_| random.f32()));
+    values.extend((0..cases(2000)).map(|_| random.moderate()));
+    values.extend((0..cases(2000)).map(|_| random.i32() as f32 * 0.5));
     values.retain(|v| (-2_147_483_648.0..2_147_483_648.0).contains(v));
     for values in values.chunks_exact(S::LANES) {
         let v = floats(simd, values);
@@ -320,7 +320,7 @@ fn tree(lanes: &[f32], f: fn(f32, f32) -> f32) -> f32 {
 #[inline(always)]
 fn reductions<S: Simd>(simd: S) {
     let mut random = Random::new();
-    for round in 0..3000 {
+    for round in 0..cases(3000) {
         let lanes: Vec<f32> = (0..S::LANES)
             .map(|_| {
                 if round % 2 == 0 {
@@ -374,7 +374,7 @@ macro_rules! on_every_tier {
     ($($test:ident: $check:ident;)*) => {$(
         #[test]
         fn $test() {
-            for isa in Isa::available() {
+            for isa in isas() {
                 dispatch!(isa, simd => $check(simd));
             }
         }

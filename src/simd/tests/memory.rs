@@ -1,8 +1,8 @@
 //! Loads and stores: which bytes they touch and which lanes they fill.
 
 use super::guard::Guarded;
-use super::{Random, floats, integers, of_floats, of_integers, special_i32};
-use crate::simd::{Isa, Simd, dispatch};
+use super::{Random, cases, floats, integers, isas, of_floats, of_integers, special_i32};
+use crate::simd::{Simd, dispatch};
 
 const CANARY: u8 = 0xa5;
 
@@ -145,7 +145,7 @@ fn gathers<S: Simd>(simd: S) {
         let first = memory.start().wrapping_add(shift);
         memory.bytes()[shift..shift + 4 * elements].copy_from_slice(&bytes_of(&content));
         for base in [0, elements / 2, elements - 1] {
-            for round in 0..200 {
+            for round in 0..cases(200) {
                 let at: Vec<usize> = match round {
                     0 => vec![0; S::LANES],
                     1 => vec![elements - 1; S::LANES],
@@ -205,7 +205,7 @@ macro_rules! on_every_tier {
     ($($test:ident: $check:ident;)*) => {$(
         #[test]
         fn $test() {
-            for isa in Isa::available() {
+            for isa in isas() {
                 dispatch!(isa, simd => $check(simd));
             }
         }
@@ -222,7 +222,7 @@ on_every_tier! {
 
 #[test]
 fn whole_vectors_need_whole_slices() {
-    for isa in Isa::available() {
+    for isa in isas() {
         let load = std::panic::catch_unwind(|| dispatch!(isa, simd => load_short(simd)));
         let store = std::panic::catch_unwind(|| dispatch!(isa, simd => store_short(simd)));
         assert!(load.is_err() && store.is_err(), "{}", isa.tier().name());

@@ -1,4 +1,7 @@
 //! Every operation of every tier that this CPU has, against scalar Rust.
+//!
+//! `OMMA_TEST_ISA` restricts them to one tier and `OMMA_TEST_QUICK` to fewer random operands, as in
+//! `tests/common`: for emulated CPUs.
 
 mod guard;
 mod isa;
@@ -6,7 +9,28 @@ mod lanes;
 mod math;
 mod memory;
 
-use super::Simd;
+use super::{Isa, Simd, Tier};
+
+/// The tiers to test: all that this CPU has, or the one that is asked for.
+pub(super) fn isas() -> Vec<Isa> {
+    match std::env::var("OMMA_TEST_ISA") {
+        Ok(name) if !name.is_empty() => {
+            let isa = Tier::from_name(&name).and_then(Isa::of);
+            vec![isa.unwrap_or_else(|| panic!("OMMA_TEST_ISA={name} is no tier of this CPU"))]
+        }
+        _ => Isa::available(),
+    }
+}
+
+/// True when the CPU is emulated.
+fn quick() -> bool {
+    std::env::var_os("OMMA_TEST_QUICK").is_some_and(|v| v != "0")
+}
+
+/// How many of `full` random operands to take.
+pub(super) fn cases(full: usize) -> usize {
+    if quick() { full.div_ceil(10) } else { full }
+}
 
 /// The floats at which an operation might go wrong.
 fn special_f32() -> Vec<f32> {
@@ -97,8 +121,8 @@ fn pairs_f32() -> Vec<(f32, f32)> {
         .flat_map(|&a| special.iter().map(move |&b| (a, b)))
         .collect();
     let mut random = Random::new();
-    pairs.extend((0..4000).map(|_| (random.f32(), random.f32())));
-    pairs.extend((0..4000).map(|_| (random.moderate(), random.moderate())));
+    pairs.extend((0..cases(4000)).map(|_| (random.f32(), random.f32())));
+    pairs.extend((0..cases(4000)).map(|_| (random.moderate(), random.moderate())));
     pairs
 }
 
@@ -110,7 +134,7 @@ fn pairs_i32() -> Vec<(i32, i32)> {
         .flat_map(|&a| special.iter().map(move |&b| (a, b)))
         .collect();
     let mut random = Random::new();
-    pairs.extend((0..4000).map(|_| (random.i32(), random.i32())));
+    pairs.extend((0..cases(4000)).map(|_| (random.i32(), random.i32())));
     pairs
 }
 
