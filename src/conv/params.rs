@@ -7,8 +7,7 @@ use crate::simd::Activation;
 pub use crate::tensor::Layout;
 use crate::tensor::{Raw, View, expect_rank};
 
-/// How to compute. All give the same sums in the same order of terms, except
-/// `Winograd`, which trades rounding for fewer multiplications.
+/// How to compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
     /// The fastest for the shape.
@@ -144,9 +143,13 @@ impl Spec {
         ensure!(
             spec.algorithm != Algorithm::Winograd || winograd::can(&spec),
             Unsupported,
-            "conv2d: algorithm is winograd, which takes a window of 3 x 3 with stride 1 and dilation 1, weight has {} x {} with stride {stride:?} and dilation {dilation:?}",
+            "conv2d: algorithm is winograd, which takes a window of 3 x 3 with stride 1 and dilation 1, weight has {} x {} with stride {} x {} and dilation {} x {}",
             spec.kernel[0],
-            spec.kernel[1]
+            spec.kernel[1],
+            stride[0],
+            stride[1],
+            dilation[0],
+            dilation[1]
         );
         if let Some(bias) = bias {
             spec.expect_per_channel("bias", bias, false)?;

@@ -136,11 +136,13 @@ impl Conv2d {
 /// an input is an error. A zero-sized batch or channel count is legal; without input
 /// channels a sum is the bias.
 ///
-/// Sums are in f32, in the order of the weight's terms, one rounding for each
-/// multiply-add (two on the portable tier). The result has the same bits for any
-/// number of threads and does not depend on how the image is cut. NaN and infinity
-/// propagate as IEEE 754 has it; whether a weight that is not
-/// finite meets the zeros of the padding is unspecified.
+/// Sums are in f32. `Direct` adds in the order of the weight's terms, one rounding for each
+/// multiply-add (two on the portable tier), `ImplicitGemm` in blocks of terms;
+/// `Winograd` transforms input and weight first, and its error is a few times that of a plain sum.
+/// Whatever the algorithm, the result has the same bits for any number of threads, and for a plan as
+/// for a call. NaN and infinity propagate as IEEE 754 has it, but `Winograd` (which `Auto`
+/// includes) spreads them over the 4 x 4 outputs of a tile, infinity as NaN; whether a
+/// weight that is not finite meets the zeros of the padding is unspecified.
 pub fn conv2d(
     ctx: &Context,
     params: &Conv2dParams<'_>,
@@ -159,7 +161,7 @@ pub fn conv2d(
     if let Some(slope) = &params.prelu_slope {
         forbid_overlap("conv2d", "output", &out, "activation_slope", slope)?;
     }
-    let form = match winograd::suits_once(&spec, &extents) {
+    let form = match winograd::suits(&spec, &extents) {
         true => Form::Winograd,
         false => form(&spec, lanes(ctx.isa().tier()))?,
     };

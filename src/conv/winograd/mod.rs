@@ -84,12 +84,6 @@ pub(super) fn suits(spec: &Spec, extents: &Extents) -> bool {
     may_suit(spec) && spec.cg > 0 && (forced || (tiles >= 4 && 6 * tiles <= pixels))
 }
 
-/// As [`suits`], when the weight is transformed for this call alone.
-pub(super) fn suits_once(spec: &Spec, extents: &Extents) -> bool {
-    let forced = spec.algorithm == Algorithm::Winograd;
-    suits(spec, extents) && (forced || extents.n * extents.oh * extents.ow >= 100)
-}
-
 /// Transforms the weight of some vectors of channels of a group.
 pub(super) fn pack<S: Simd>(
     simd: S,
