@@ -17,7 +17,10 @@ pub const OMMA_CONV_AUTO: i32 = 0;
 pub const OMMA_CONV_IMPLICIT_GEMM: i32 = 1;
 /// Register tiles that read the image itself, or a padded piece of it.
 pub const OMMA_CONV_DIRECT: i32 = 2;
-/// Reserved; `OMMA_UNSUPPORTED` in this version.
+/// Tiles of 4 x 4 outputs with a fourth of the multiplications, for windows of 3 x 3 with stride and
+/// dilation 1 (others: `OMMA_UNSUPPORTED`). Its rounding error is two to three times that of a plain sum,
+/// and a NaN or infinity spreads over the tiles that see it. `OMMA_CONV_AUTO` includes it; the two
+/// above do without.
 pub const OMMA_CONV_WINOGRAD: i32 = 3;
 
 /// Options of a convolution; zero in a field is its default.

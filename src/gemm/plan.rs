@@ -20,6 +20,10 @@ const TASK_FLOPS: f64 = 1.0e6;
 /// Tasks that a product is cut into, work permitting: enough for many cores
 /// with some to spare for balance.
 const TASKS: usize = 32;
+/// So many tasks of whole rows are enough: each packs its rows itself, right before it uses them.
+const ROW_TASKS: usize = 12;
+/// The most columns of such a task: its part of C stays in L2 from one block of k to the next.
+const ROW_COLUMNS: usize = 1024;
 /// The narrowest task whose side a split by columns (or rows) is worth.
 const NARROW: usize = 64;
 /// Elements that are rather packed several times than in a phase of their own.
@@ -90,7 +94,7 @@ impl Split {
         let narrow_rows = NARROW.next_multiple_of(tile.mr);
         let narrow_columns = NARROW.next_multiple_of(tile.nr);
         let by_columns = n.div_ceil(narrow_columns) >= wanted;
-        let by_rows = m.div_ceil(narrow_rows) >= wanted;
+        let by_rows = m.div_ceil(narrow_rows) >= wanted.min(ROW_TASKS);
         let cut = |len: usize, width: usize, most: usize| {
             len.div_ceil(wanted)
                 .next_multiple_of(width)
@@ -101,10 +105,14 @@ impl Split {
         } else {
             a_packed
         };
+        let mut packs_own_rows = false;
         if by_columns && (prefer_columns || !by_rows) && (a_packed || m <= 4 * tile.mc) {
             split.columns = cut(n, tile.nr, tile.nc);
-        } else if by_rows && !(prefer_columns && by_columns) && (b_packed || n <= tile.nc) {
-            split.rows = cut(m, tile.mr, tile.mc);
+        } else if by_rows && !(prefer_columns && by_columns) {
+            let strips = n.div_ceil(ROW_COLUMNS);
+            split.rows = cut(m, tile.mr, tile.mc).max(narrow_rows.min(split.rows));
+            split.columns = n.div_ceil(strips).next_multiple_of(tile.nr);
+            packs_own_rows = !a_packed;
         } else {
             // Tiles as square as the caches like them, then smaller until there are enough.
             split.rows = tile.mc.min(split.rows);
@@ -124,8 +132,12 @@ impl Split {
         split.block_columns = split.block_columns.min(split.columns);
 
         let (down, across) = (m.div_ceil(split.rows), n.div_ceil(split.columns));
-        split.share_a = !a_packed && across > 1 && m * k > REPACK / across;
+        split.share_a = !packs_own_rows && !a_packed && across > 1 && m * k > REPACK / across;
         split.share_b = !b_packed && down > 1 && n * k > REPACK / down;
+        if split.share_b {
+            // Nothing is packed for a strip of columns, so it may be as wide as the task.
+            split.block_columns = split.columns;
+        }
         split.choose_rounds(tile, shape, a_packed, b_packed);
         split
     }
