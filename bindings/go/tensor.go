@@ -19,6 +19,7 @@ type layout struct {
 	shape, strides [MaxRank]int64
 	rank           int32
 	code, bits     uint8
+	_              [2]uint8
 }
 
 // Tensor is a slice seen as an array of up to [MaxRank] dimensions. It borrows the memory of the
