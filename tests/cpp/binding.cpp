@@ -227,4 +227,5 @@ int main() {
     dlpack(omma::Context::serial());
     a_context_is_shared();
     std::puts("binding: ok");
+    return 0;
 }

@@ -25,4 +25,5 @@ int main() {
     const omma::Status small = omma::relu(context, omma::view(x, {3}), omma::view(y, {3}));
     if (small.code() != OMMA_INVALID_ARGUMENT || small.message() != "relu: input has data NULL") return 8;
     std::puts("no_exceptions: ok");
+    return 0;
 }
