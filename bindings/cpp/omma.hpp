@@ -7,11 +7,13 @@
 //
 // A Tensor<T> borrows memory: pointer, shape and, if not compact, strides in
 // elements. Inputs are Tensor<const T>, outputs Tensor<T>. view() makes one
-// from a std::vector, from a std::span (C++20) and from a DLPack DLTensor.
+// from a pointer, a std::vector, a std::array or a std::span (C++20);
+// from_dlpack() passes a DLPack DLTensor as it is.
 //
 // Failures throw omma::Error. With OMMA_NO_EXCEPTIONS defined (or exceptions
 // switched off in the compiler) every function returns an omma::Status
 // instead, which must be looked at; objects are then made by their create().
+// Files of one program may differ in this.
 #ifndef OMMA_HPP
 #define OMMA_HPP
 
@@ -37,6 +39,16 @@
 
 namespace omma {
 
+// Names of their own for either way, so that no linker takes a function of one for the other's.
+#ifndef OMMA_NO_EXCEPTIONS
+inline namespace exceptions {
+#else
+inline namespace statuses {
+#endif
+
+// The version of the library that is linked: major * 10000 + minor * 100 + patch.
+inline uint32_t version() { return omma_version(); }
+
 // ---- errors ----------------------------------------------------------------
 
 // The outcome of a call: OMMA_OK, or a kind of failure and its words.
@@ -48,6 +60,7 @@ public:
     }
     OmmaStatus code() const { return code_; }
     const std::string& message() const { return message_; }
+    const char* name() const { return omma_status_name(code_); }
     bool ok() const { return code_ == OMMA_OK; }
     explicit operator bool() const { return ok(); }
 
@@ -60,7 +73,8 @@ private:
 // What a failed call throws: the words of omma_last_error(), and the status.
 class Error : public std::runtime_error {
 public:
-    explicit Error(OmmaStatus status) : std::runtime_error(omma_last_error()), status_(status) {}
+    explicit Error(OmmaStatus status) : Error(status, omma_last_error()) {}
+    Error(OmmaStatus status, const std::string& message) : std::runtime_error(message), status_(status) {}
     OmmaStatus status() const noexcept { return status_; }
 
 private:
@@ -83,14 +97,11 @@ template <typename T>
 constexpr OmmaDataType data_type() {
     using U = std::remove_const_t<T>;
     static_assert(std::is_arithmetic_v<U>, "omma: an element is a number or a bool");
-    if constexpr (std::is_same_v<U, bool>)
-        return {OMMA_DTYPE_BOOL, 8, 1};
-    else if constexpr (std::is_floating_point_v<U>)
-        return {OMMA_DTYPE_FLOAT, sizeof(U) * 8, 1};
-    else if constexpr (std::is_signed_v<U>)
-        return {OMMA_DTYPE_INT, sizeof(U) * 8, 1};
-    else
-        return {OMMA_DTYPE_UINT, sizeof(U) * 8, 1};
+    constexpr uint8_t code = std::is_same_v<U, bool>         ? OMMA_DTYPE_BOOL
+                             : std::is_floating_point_v<U> ? OMMA_DTYPE_FLOAT
+                             : std::is_signed_v<U>         ? OMMA_DTYPE_INT
+                                                           : OMMA_DTYPE_UINT;
+    return {code, sizeof(U) * 8, 1};
 }
 
 // Up to eight sizes or strides, without a heap.
@@ -123,7 +134,7 @@ public:
     // No tensor: for optional arguments.
     Tensor() = default;
     // Compact row-major, or with strides in elements.
-    Tensor(T* data, Dims shape, Dims strides = {}) : data_(data), shape_(shape), strides_(strides), present_(true) {}
+    Tensor(T* data, const Dims& shape, const Dims& strides = {}) : data_(data), shape_(shape), strides_(strides), present_(true) {}
     // What is written may be read.
     template <typename U, typename = std::enable_if_t<std::is_same_v<const U, T>>>
     Tensor(const Tensor<U>& other)
@@ -147,17 +158,35 @@ private:
     bool present_ = false;
 };
 
-// A std::vector (or any contiguous container) seen as an array.
-template <typename C, typename T = std::remove_pointer_t<decltype(std::declval<C&>().data())>>
-Tensor<T> view(C& container, Dims shape) {
-    return {container.data(), shape};
+namespace detail {
+// Kept apart, so that the check is inlined and this is not. NULL is refused by the call that follows.
+template <typename T>
+T* too_small([[maybe_unused]] size_t size) {
+#ifndef OMMA_NO_EXCEPTIONS
+    throw Error(OMMA_SHAPE_MISMATCH, "view: the container has " + std::to_string(size) + " elements, fewer than the shape");
+#else
+    return nullptr;
+#endif
 }
-template <typename C, typename T = std::remove_pointer_t<decltype(std::declval<const C&>().data())>>
-Tensor<const T> view(const C& container, Dims shape) {
-    return {container.data(), shape};
+
+// The data of a container, which has to have as many elements as a shape. The product is in double:
+// nothing overflows, and what fits into memory is exact. Negative sizes are the library's to refuse.
+template <typename T>
+inline T* room(T* data, size_t size, const Dims& shape) {
+    double count = 1;
+    for (int64_t dim : shape) count *= static_cast<double>(dim);
+    return count <= static_cast<double>(size) ? data : too_small<T>(size);
+}
+}  // namespace detail
+
+// A std::vector, std::array or std::span, anything with data() and size(), seen as a compact array.
+// It may be longer than the shape.
+template <typename C, typename T = std::remove_pointer_t<decltype(std::declval<C&>().data())>>
+inline Tensor<T> view(C&& container, const Dims& shape) {
+    return {detail::room(container.data(), container.size(), shape), shape};
 }
 template <typename T>
-Tensor<T> view(T* data, Dims shape, Dims strides = {}) {
+inline Tensor<T> view(T* data, const Dims& shape, const Dims& strides = {}) {
     return {data, shape, strides};
 }
 
@@ -169,22 +198,23 @@ const OmmaTensor* from_dlpack(const DLTensor* tensor) {
     return reinterpret_cast<const OmmaTensor*>(tensor);
 }
 
-// An argument of a call: a Tensor, a DLPack tensor through from_dlpack(), or nothing (NULL).
-// Lives for the time of the call.
+// An argument of a call: a Tensor, a DLPack tensor through from_dlpack(), or nothing (NULL). It
+// points into the Tensor that it is made of, so it is for parameters alone.
 class TensorRef {
 public:
     TensorRef() = default;
     TensorRef(std::nullptr_t) {}
     TensorRef(const OmmaTensor* tensor) : pointer_(tensor) {}
     template <typename T>
-    TensorRef(const Tensor<T>& tensor) : shape_(tensor.shape()), strides_(tensor.strides()) {
+    inline TensorRef(const Tensor<T>& tensor) {
         if (!tensor.present()) return;
         tensor_.data = const_cast<std::remove_const_t<T>*>(tensor.data());
         tensor_.device = {OMMA_DEVICE_CPU, 0};
-        tensor_.ndim = static_cast<int32_t>(shape_.size());
+        tensor_.ndim = static_cast<int32_t>(tensor.shape().size());
         tensor_.dtype = data_type<T>();
-        tensor_.shape = shape_.data();
-        tensor_.strides = strides_.empty() ? nullptr : strides_.data();
+        tensor_.shape = tensor.shape().data();
+        tensor_.strides = tensor.strides().empty() ? nullptr : tensor.strides().data();
+        tensor_.byte_offset = 0;
         pointer_ = &tensor_;
     }
     TensorRef(const TensorRef&) = delete;
@@ -192,8 +222,7 @@ public:
     operator const OmmaTensor*() const { return pointer_; }
 
 private:
-    OmmaTensor tensor_{};
-    Dims shape_, strides_;
+    OmmaTensor tensor_;  // set when there is one
     const OmmaTensor* pointer_ = nullptr;
 };
 
@@ -206,6 +235,14 @@ Params params() {
 }
 
 namespace detail {
+inline OmmaSoftmaxParams along(int32_t axis) { return {sizeof(OmmaSoftmaxParams), OMMA_SOFTMAX_AXIS, axis}; }
+inline OmmaBoxIouParams overlap(int32_t kind, int32_t format, int32_t offset) {
+    return {sizeof(OmmaBoxIouParams), kind, format, offset};
+}
+inline OmmaLinearParams applied(int32_t activation, float negative_slope) {
+    return {sizeof(OmmaLinearParams), activation, negative_slope, 0};
+}
+
 // Owns a handle of the C ABI.
 template <typename Handle, auto Destroy>
 struct Deleter {
@@ -213,9 +250,19 @@ struct Deleter {
 };
 template <typename Handle, auto Destroy>
 using Owner = std::unique_ptr<Handle, Deleter<Handle, Destroy>>;
+
+template <typename Handle>
+std::string describe(void (*describe)(const Handle*, char*, size_t), const Handle* handle) {
+    char text[256] = "";
+    describe(handle, text, sizeof text);
+    return text;
+}
 }  // namespace detail
 
 // ---- contexts --------------------------------------------------------------
+
+// Whether this CPU has a tier, an OMMA_ISA_….
+inline bool available(int32_t isa) { return omma_isa_available(isa) != 0; }
 
 // Threads, instruction set and scratch memory; may be shared by threads.
 class Context {
@@ -259,9 +306,8 @@ inline Outcome matmul(const Context& c, const TensorRef& a, const TensorRef& b, 
 
 // output = activation(input weight^T + bias); weight is (out, in). With weights that stay, make a Linear.
 inline Outcome linear(const Context& c, const TensorRef& input, const TensorRef& weight, const TensorRef& bias,
-                      const TensorRef& output, int32_t activation = OMMA_ACTIVATION_NONE) {
-    auto p = params<OmmaLinearParams>();
-    p.activation = activation;
+                      const TensorRef& output, int32_t activation = OMMA_ACTIVATION_NONE, float negative_slope = 0) {
+    const auto p = detail::applied(activation, negative_slope);
     return check(omma_linear(c.get(), &p, input, weight, bias, output));
 }
 
@@ -271,14 +317,13 @@ public:
     Linear() = default;
 #ifndef OMMA_NO_EXCEPTIONS
     Linear(const Context& context, const TensorRef& weight, const TensorRef& bias,
-           int32_t activation = OMMA_ACTIVATION_NONE) {
-        check(create(context, weight, bias, activation, *this).code());
+           int32_t activation = OMMA_ACTIVATION_NONE, float negative_slope = 0) {
+        check(create(context, weight, bias, activation, *this, negative_slope).code());
     }
 #endif
     static Status create(const Context& context, const TensorRef& weight, const TensorRef& bias, int32_t activation,
-                         Linear& plan) {
-        auto p = params<OmmaLinearParams>();
-        p.activation = activation;
+                         Linear& plan, float negative_slope = 0) {
+        const auto p = detail::applied(activation, negative_slope);
         OmmaLinear* handle = nullptr;
         const OmmaStatus status = omma_linear_create(context.get(), &p, weight, bias, &handle);
         plan.handle_.reset(handle);
@@ -288,11 +333,7 @@ public:
         return check(omma_linear_run(context.get(), handle_.get(), input, output));
     }
     // The algorithm and the instruction set.
-    std::string describe() const {
-        char text[128] = "";
-        omma_linear_describe(handle_.get(), text, sizeof text);
-        return text;
-    }
+    std::string describe() const { return detail::describe(omma_linear_describe, handle_.get()); }
 
 private:
     detail::Owner<OmmaLinear, omma_linear_destroy> handle_;
@@ -304,35 +345,16 @@ private:
 class Conv2dOptions {
 public:
     Conv2dOptions& stride(int32_t both) { return stride(both, both); }
-    Conv2dOptions& stride(int32_t vertical, int32_t horizontal) {
-        params_.stride[0] = vertical;
-        params_.stride[1] = horizontal;
-        return *this;
-    }
+    Conv2dOptions& stride(int32_t vertical, int32_t horizontal) { return set(params_.stride, {vertical, horizontal}); }
     Conv2dOptions& padding(int32_t all) { return padding(all, all, all, all); }
     Conv2dOptions& padding(int32_t top, int32_t bottom, int32_t left, int32_t right) {
-        const int32_t sides[4] = {top, bottom, left, right};
-        for (int i = 0; i < 4; ++i) params_.padding[i] = sides[i];
-        return *this;
+        return set(params_.padding, {top, bottom, left, right});
     }
     Conv2dOptions& dilation(int32_t both) { return dilation(both, both); }
-    Conv2dOptions& dilation(int32_t vertical, int32_t horizontal) {
-        params_.dilation[0] = vertical;
-        params_.dilation[1] = horizontal;
-        return *this;
-    }
-    Conv2dOptions& groups(int32_t count) {
-        params_.groups = count;
-        return *this;
-    }
-    Conv2dOptions& layout(int32_t layout) {
-        params_.layout = layout;
-        return *this;
-    }
-    Conv2dOptions& algorithm(int32_t algorithm) {
-        params_.algorithm = algorithm;
-        return *this;
-    }
+    Conv2dOptions& dilation(int32_t vertical, int32_t horizontal) { return set(params_.dilation, {vertical, horizontal}); }
+    Conv2dOptions& groups(int32_t count) { params_.groups = count; return *this; }
+    Conv2dOptions& layout(int32_t layout) { params_.layout = layout; return *this; }
+    Conv2dOptions& algorithm(int32_t algorithm) { params_.algorithm = algorithm; return *this; }
     // An OMMA_ACTIVATION_… other than PRELU.
     Conv2dOptions& activation(int32_t kind, float negative_slope = 0) {
         params_.activation = kind;
@@ -360,6 +382,12 @@ public:
     };
 
 private:
+    template <size_t N>
+    Conv2dOptions& set(int32_t (&field)[N], const int32_t (&values)[N]) {
+        for (size_t i = 0; i < N; ++i) field[i] = values[i];
+        return *this;
+    }
+
     OmmaConv2dParams params_ = params<OmmaConv2dParams>();
     Tensor<const float> slope_;
 };
@@ -396,11 +424,7 @@ public:
         return check(omma_conv2d_output_shape(handle_.get(), h, w, &output_h, &output_w));
     }
     // The algorithm and the instruction set.
-    std::string describe() const {
-        char text[128] = "";
-        omma_conv2d_describe(handle_.get(), text, sizeof text);
-        return text;
-    }
+    std::string describe() const { return detail::describe(omma_conv2d_describe, handle_.get()); }
 
 private:
     detail::Owner<OmmaConv2d, omma_conv2d_destroy> handle_;
@@ -433,16 +457,11 @@ inline Outcome prelu(const Context& c, const TensorRef& x, const TensorRef& slop
 }
 
 inline Outcome softmax(const Context& c, const TensorRef& x, const TensorRef& y, int32_t axis = -1) {
-    auto p = params<OmmaSoftmaxParams>();
-    p.flags = OMMA_SOFTMAX_AXIS;
-    p.axis = axis;
+    const auto p = detail::along(axis);
     return check(omma_softmax(c.get(), &p, x, y));
 }
-
 inline Outcome log_softmax(const Context& c, const TensorRef& x, const TensorRef& y, int32_t axis = -1) {
-    auto p = params<OmmaSoftmaxParams>();
-    p.flags = OMMA_SOFTMAX_AXIS;
-    p.axis = axis;
+    const auto p = detail::along(axis);
     return check(omma_log_softmax(c.get(), &p, x, y));
 }
 
@@ -490,15 +509,26 @@ inline Outcome image_to_tensor(const Context& c, const OmmaImageToTensorParams& 
     return check(omma_image_to_tensor(c.get(), &p, image, output));
 }
 
+// Where an image of these sides lands in a frame that keeps its proportions.
+inline Outcome letterbox(int64_t image_height, int64_t image_width, int64_t frame_height, int64_t frame_width,
+                         OmmaLetterbox& placement) {
+    return check(omma_letterbox(image_height, image_width, frame_height, frame_width, &placement));
+}
+
 // ---- boxes -----------------------------------------------------------------
 
+// Every box of a (N, 4) with every box of b (M, 4), to output (N, M).
 inline Outcome box_iou(const Context& c, const TensorRef& a, const TensorRef& b, const TensorRef& output,
                        int32_t kind = OMMA_IOU, int32_t format = OMMA_BOX_XYXY, int32_t offset = 0) {
-    auto p = params<OmmaBoxIouParams>();
-    p.kind = kind;
-    p.format = format;
-    p.offset = offset;
+    const auto p = detail::overlap(kind, format, offset);
     return check(omma_box_iou(c.get(), &p, a, b, output));
+}
+
+// Each box of a (N, 4) with the box of b (N, 4) at the same index, to output (N).
+inline Outcome box_iou_elementwise(const Context& c, const TensorRef& a, const TensorRef& b, const TensorRef& output,
+                                   int32_t kind = OMMA_IOU, int32_t format = OMMA_BOX_XYXY, int32_t offset = 0) {
+    const auto p = detail::overlap(kind, format, offset);
+    return check(omma_box_iou_elementwise(c.get(), &p, a, b, output));
 }
 
 // How boxes suppress one another; every setter returns the object.
@@ -510,56 +540,56 @@ public:
         params_.score_threshold = threshold;
         return *this;
     }
-    NmsOptions& max_output(int64_t count) {
-        params_.max_output = count;
-        return *this;
-    }
-    NmsOptions& max_candidates(int64_t count) {
-        params_.max_candidates = count;
-        return *this;
-    }
+    NmsOptions& max_output(int64_t count) { params_.max_output = count; return *this; }
+    NmsOptions& max_candidates(int64_t count) { params_.max_candidates = count; return *this; }
     // An OMMA_BOX_….
-    NmsOptions& format(int32_t format) {
-        params_.format = format;
-        return *this;
-    }
-    NmsOptions& offset(int32_t offset) {
-        params_.offset = offset;
-        return *this;
-    }
+    NmsOptions& format(int32_t format) { params_.format = format; return *this; }
+    NmsOptions& offset(int32_t offset) { params_.offset = offset; return *this; }
     // An OMMA_OVERLAP_….
-    NmsOptions& overlap(int32_t overlap) {
-        params_.overlap = overlap;
-        return *this;
-    }
+    NmsOptions& overlap(int32_t overlap) { params_.overlap = overlap; return *this; }
     const OmmaNmsParams* get() const { return &params_; }
 
 private:
     OmmaNmsParams params_ = params<OmmaNmsParams>();
 };
 
-// The kept boxes, best first, to `kept`, which is made as long as there are.
-inline Outcome nms(const Context& c, const NmsOptions& options, Tensor<const float> boxes, Tensor<const float> scores,
+// The kept boxes, best first, to the first `count` elements of `kept`. When it is too short the
+// failure is OMMA_BUFFER_TOO_SMALL, and `count` the length that is needed.
+inline Outcome nms(const Context& c, const NmsOptions& options, const TensorRef& boxes, const TensorRef& scores,
+                   const TensorRef& kept, int64_t& count) {
+    return check(omma_nms(c.get(), options.get(), boxes, scores, kept, &count));
+}
+
+// As nms, among the boxes of each class alone; classes are int64 or int32.
+inline Outcome batched_nms(const Context& c, const NmsOptions& options, const TensorRef& boxes,
+                           const TensorRef& scores, const TensorRef& classes, const TensorRef& kept, int64_t& count) {
+    return check(omma_batched_nms(c.get(), options.get(), boxes, scores, classes, kept, &count));
+}
+
+namespace detail {
+// Runs `suppress(indices, &count)` with room for all in `kept`, which is then as long as there are.
+template <typename Suppress>
+Outcome fill(std::vector<int64_t>& kept, const Tensor<const float>& scores, Suppress suppress) {
+    int64_t room = scores.size(), count = 0;
+    kept.resize(static_cast<size_t>(room > 0 ? room : 0));
+    const Tensor<int64_t> indices(kept.data(), {static_cast<int64_t>(kept.size())});
+    const OmmaStatus status = suppress(static_cast<const OmmaTensor*>(TensorRef(indices)), &count);
+    kept.resize(static_cast<size_t>(status == OMMA_OK ? count : 0));
+    return check(status);
+}
+}  // namespace detail
+
+// The same to a vector, which is made as long as there are.
+inline Outcome nms(const Context& c, const NmsOptions& options, const TensorRef& boxes, Tensor<const float> scores,
                    std::vector<int64_t>& kept) {
-    kept.resize(static_cast<size_t>(scores.size()));
-    int64_t count = 0;
-    const OmmaStatus status = omma_nms(c.get(), options.get(), TensorRef(boxes), TensorRef(scores),
-                                       TensorRef(view(kept, {scores.size()})), &count);
-    kept.resize(static_cast<size_t>(status == OMMA_OK ? count : 0));
-    return check(status);
+    return detail::fill(kept, scores, [&](auto... to) { return omma_nms(c.get(), options.get(), boxes, TensorRef(scores), to...); });
+}
+inline Outcome batched_nms(const Context& c, const NmsOptions& options, const TensorRef& boxes,
+                           Tensor<const float> scores, const TensorRef& classes, std::vector<int64_t>& kept) {
+    return detail::fill(kept, scores, [&](auto... to) { return omma_batched_nms(c.get(), options.get(), boxes, TensorRef(scores), classes, to...); });
 }
 
-// As nms, among the boxes of each class alone.
-inline Outcome batched_nms(const Context& c, const NmsOptions& options, Tensor<const float> boxes,
-                           Tensor<const float> scores, Tensor<const int64_t> classes, std::vector<int64_t>& kept) {
-    kept.resize(static_cast<size_t>(scores.size()));
-    int64_t count = 0;
-    const OmmaStatus status = omma_batched_nms(c.get(), options.get(), TensorRef(boxes), TensorRef(scores),
-                                               TensorRef(classes), TensorRef(view(kept, {scores.size()})), &count);
-    kept.resize(static_cast<size_t>(status == OMMA_OK ? count : 0));
-    return check(status);
-}
-
+}  // namespace exceptions or statuses
 }  // namespace omma
 
 #endif  // OMMA_HPP

@@ -1,11 +1,15 @@
 // omma.hpp as a C++17 program uses it, and OmmaTensor held against DLPack's own header.
 #include <dlpack/dlpack.h>
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <numeric>
+#if __cplusplus >= 202002L
+#include <span>
+#endif
 #include <string>
 #include <thread>
 #include <vector>
@@ -80,6 +84,42 @@ static void errors(const omma::Context& context) {
     }
 }
 
+// Whatever has data() and size(): constness is that of its elements, and it must be large enough.
+static void views(const omma::Context& context) {
+    const std::array<float, 3> x{-1, 2, -3};
+    float storage[4] = {9, 9, 9, 9};
+    std::vector<float> y(4, 9);
+    omma::relu(context, omma::view(x, {3}), omma::view(y, {3}));
+    CHECK((y == std::vector<float>{0, 2, 0, 9}));
+    static_assert(std::is_same_v<decltype(omma::view(x, {3})), omma::Tensor<const float>>);
+    static_assert(std::is_same_v<decltype(omma::view(y, {3})), omma::Tensor<float>>);
+    static_assert(std::is_same_v<decltype(omma::view(std::as_const(y), {3})), omma::Tensor<const float>>);
+    static_assert(std::is_same_v<decltype(omma::view(storage, {4})), omma::Tensor<float>>);
+#ifdef __cpp_lib_span
+    const std::span<float> shown(storage, 3);
+    omma::relu(context, omma::view(std::span(x), {3}), omma::view(shown, {3}));
+    CHECK(storage[1] == 2 && storage[3] == 9);
+    static_assert(std::is_same_v<decltype(omma::view(std::span(x), {3})), omma::Tensor<const float>>);
+#endif
+    for (const omma::Dims& shape : {omma::Dims{5}, omma::Dims{2, 3}, omma::Dims{int64_t{1} << 32, int64_t{1} << 32}}) {
+        try {
+            omma::view(y, shape);
+            CHECK(false);
+        } catch (const omma::Error& error) {
+            CHECK(error.status() == OMMA_SHAPE_MISMATCH);
+            CHECK(std::string(error.what()).find("view: the container has 4 elements") == 0);
+        }
+    }
+    // Nothing fits anywhere; a size below zero is for the call to refuse.
+    CHECK(omma::view(y, {0, 100}).size() == 0);
+    try {
+        omma::relu(context, omma::view(y, {-1}), omma::view(y, {-1}));
+        CHECK(false);
+    } catch (const omma::Error& error) {
+        CHECK(error.status() == OMMA_INVALID_ARGUMENT);
+    }
+}
+
 static void convolution(const omma::Context& context) {
     // 1x1 with weights (1, 2) over two channels, residual, PReLU.
     std::vector<float> x{1, 2, 3, 4}, w{1, -2}, bias{0.5f}, slope{0.1f}, residual{10, -10}, y(2);
@@ -105,6 +145,9 @@ static void matrices(const omma::Context& context) {
     const omma::Linear plan(context, omma::view(b.data(), {2, 3}, {1, 2}), omma::view(bias, {2}), OMMA_ACTIVATION_RELU);
     plan.run(context, omma::view(a, {2, 3}), omma::view(c, {2, 2}));
     CHECK((c == std::vector<float>{104, 0, 110, 0}));
+    omma::linear(context, omma::view(a, {2, 3}), omma::view(b.data(), {2, 3}, {1, 2}), omma::view(bias, {2}),
+                 omma::view(c, {2, 2}), OMMA_ACTIVATION_LEAKY_RELU, 0.5f);
+    CHECK((c == std::vector<float>{104, -47.5f, 110, -44.5f}));
 }
 
 static void boxes(const omma::Context& context) {
@@ -120,6 +163,19 @@ static void boxes(const omma::Context& context) {
     std::vector<float> iou(9);
     omma::box_iou(context, b, b, omma::view(iou, {3, 3}));
     CHECK(iou[0] == 1 && std::fabs(iou[1] - 0.81f) < 1e-6f && iou[2] == 0);
+    std::vector<float> pairs(3);
+    omma::box_iou_elementwise(context, b, b, omma::view(pairs, {3}));
+    CHECK((pairs == std::vector<float>{1, 1, 1}));
+    // To memory of the caller: the count, and what is needed when there is too little.
+    int64_t room[2] = {-7, -7}, count = 0;
+    omma::nms(context, omma::NmsOptions(0.5), b, s, omma::view(room, {2}), count);
+    CHECK(count == 2 && room[0] == 1 && room[1] == 2);
+    try {
+        omma::batched_nms(context, omma::NmsOptions(0.5), b, s, omma::view(classes, {3}), omma::view(room, {2}), count);
+        CHECK(false);
+    } catch (const omma::Error& error) {
+        CHECK(error.status() == OMMA_BUFFER_TOO_SMALL && count == 3);
+    }
 }
 
 static void images(const omma::Context& context) {
@@ -135,6 +191,9 @@ static void images(const omma::Context& context) {
     std::vector<float> tensor(3 * 8 * 8);
     omma::image_to_tensor(context, params, omma::view(image, {8, 8, 3}), omma::view(tensor, {3, 8, 8}));
     CHECK(std::fabs(tensor[0] - 2.0f / 255) < 1e-6f);
+    OmmaLetterbox place{};
+    omma::letterbox(1080, 1920, 640, 640, place);
+    CHECK(place.top == 140 && place.left == 0 && place.height == 360 && place.width == 640);
 }
 
 static void a_context_is_shared() {
@@ -152,12 +211,14 @@ static void a_context_is_shared() {
 }
 
 int main() {
+    CHECK(omma::version() == omma_version());
     for (int32_t isa : {OMMA_ISA_PORTABLE, OMMA_ISA_NEON, OMMA_ISA_AVX2, OMMA_ISA_AVX512}) {
-        if (!omma_isa_available(isa)) continue;
+        if (!omma::available(isa)) continue;
         const omma::Context context(2, isa);
         CHECK(context.isa() == isa && context.num_threads() == 2);
         dlpack(context);
         errors(context);
+        views(context);
         convolution(context);
         matrices(context);
         boxes(context);
@@ -166,4 +227,5 @@ int main() {
     dlpack(omma::Context::serial());
     a_context_is_shared();
     std::puts("binding: ok");
+    return 0;
 }

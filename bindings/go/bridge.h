@@ -1,0 +1,236 @@
+/* What stands between Go and omma.h: one static function for each call.
+ *
+ * An OmmaTensor holds pointers, and cgo wants memory that holds Go pointers to be pinned. So Go
+ * passes the address of a tensor's first element and its layout, which holds no pointer, as two
+ * arguments, and the OmmaTensor is made here, on the C stack: nothing is pinned and nothing is
+ * allocated. The message of a failure is copied here too, while this is still the thread that
+ * failed; omma_last_error() belongs to a thread, and a goroutine may go on with another one. */
+#ifndef OMMA_GO_BRIDGE_H
+#define OMMA_GO_BRIDGE_H
+
+#include <omma.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A tensor without its address; tensor.go has the same struct. */
+typedef struct OmmaGoLayout {
+    int64_t shape[8];
+    int64_t strides[8];
+    int32_t rank;
+    uint8_t code;
+    uint8_t bits;
+} OmmaGoLayout;
+
+/* The message of a failure is the caller's to free; NULL when memory is short. */
+typedef struct OmmaGoResult {
+    OmmaStatus status;
+    char *message;
+} OmmaGoResult;
+
+static inline OmmaGoResult omma_go_result(OmmaStatus status)
+{
+    OmmaGoResult result = {status, NULL};
+    if (status != OMMA_OK) {
+        const char *message = omma_last_error();
+        const size_t size = strlen(message) + 1;
+        result.message = malloc(size);
+        if (result.message != NULL) memcpy(result.message, message, size);
+    }
+    return result;
+}
+
+static inline const OmmaTensor *omma_go_tensor(OmmaTensor *tensor, const uint8_t *data, const OmmaGoLayout *layout)
+{
+    if (layout == NULL) return NULL;
+    tensor->data = (void *)data;
+    tensor->device.device_type = OMMA_DEVICE_CPU;
+    tensor->device.device_id = 0;
+    tensor->ndim = layout->rank;
+    tensor->dtype.code = layout->code;
+    tensor->dtype.bits = layout->bits;
+    tensor->dtype.lanes = 1;
+    tensor->shape = layout->shape;
+    tensor->strides = layout->strides;
+    tensor->byte_offset = 0;
+    return tensor;
+}
+
+/* A tensor as two parameters, and the OmmaTensor that they mean; no layout is no tensor. */
+#define OMMA_GO_ARG(name) const uint8_t *name##_data, const OmmaGoLayout *name##_layout
+#define OMMA_GO_TENSOR(name) omma_go_tensor(&(OmmaTensor){0}, name##_data, name##_layout)
+
+/* contexts */
+
+static inline OmmaGoResult omma_go_context_create(const OmmaContextOptions *options, OmmaContext **context)
+{
+    return omma_go_result(omma_context_create(options, context));
+}
+
+/* convolution */
+
+static inline OmmaGoResult omma_go_conv2d(const OmmaContext *ctx, const OmmaConv2dParams *params, OMMA_GO_ARG(slope),
+                                          OMMA_GO_ARG(input), OMMA_GO_ARG(weight), OMMA_GO_ARG(bias),
+                                          OMMA_GO_ARG(residual), OMMA_GO_ARG(output))
+{
+    OmmaConv2dParams filled = *params;
+    filled.activation_slope = OMMA_GO_TENSOR(slope);
+    return omma_go_result(omma_conv2d(ctx, &filled, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(weight), OMMA_GO_TENSOR(bias),
+                                      OMMA_GO_TENSOR(residual), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_conv2d_create(const OmmaContext *ctx, const OmmaConv2dParams *params,
+                                                 OMMA_GO_ARG(slope), OMMA_GO_ARG(weight), OMMA_GO_ARG(bias),
+                                                 OmmaConv2d **plan)
+{
+    OmmaConv2dParams filled = *params;
+    filled.activation_slope = OMMA_GO_TENSOR(slope);
+    return omma_go_result(omma_conv2d_create(ctx, &filled, OMMA_GO_TENSOR(weight), OMMA_GO_TENSOR(bias), plan));
+}
+
+static inline OmmaGoResult omma_go_conv2d_run(const OmmaContext *ctx, const OmmaConv2d *plan, OMMA_GO_ARG(input),
+                                              OMMA_GO_ARG(residual), OMMA_GO_ARG(output))
+{
+    return omma_go_result(
+        omma_conv2d_run(ctx, plan, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(residual), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_conv2d_output_shape(const OmmaConv2d *plan, int64_t h, int64_t w, int64_t *output_h,
+                                                       int64_t *output_w)
+{
+    return omma_go_result(omma_conv2d_output_shape(plan, h, w, output_h, output_w));
+}
+
+/* matrices */
+
+static inline OmmaGoResult omma_go_matmul(const OmmaContext *ctx, OMMA_GO_ARG(a), OMMA_GO_ARG(b), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_matmul(ctx, OMMA_GO_TENSOR(a), OMMA_GO_TENSOR(b), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_linear(const OmmaContext *ctx, const OmmaLinearParams *params, OMMA_GO_ARG(input),
+                                          OMMA_GO_ARG(weight), OMMA_GO_ARG(bias), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_linear(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(weight), OMMA_GO_TENSOR(bias),
+                                      OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_linear_create(const OmmaContext *ctx, const OmmaLinearParams *params,
+                                                 OMMA_GO_ARG(weight), OMMA_GO_ARG(bias), OmmaLinear **plan)
+{
+    return omma_go_result(omma_linear_create(ctx, params, OMMA_GO_TENSOR(weight), OMMA_GO_TENSOR(bias), plan));
+}
+
+static inline OmmaGoResult omma_go_linear_run(const OmmaContext *ctx, const OmmaLinear *plan, OMMA_GO_ARG(input),
+                                              OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_linear_run(ctx, plan, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output)));
+}
+
+/* activations and softmax */
+
+#define OMMA_GO_UNARY(name)                                                                                   \
+    static inline OmmaGoResult omma_go_##name(const OmmaContext *ctx, OMMA_GO_ARG(input), OMMA_GO_ARG(output)) \
+    {                                                                                                         \
+        return omma_go_result(omma_##name(ctx, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output)));               \
+    }
+
+OMMA_GO_UNARY(relu)
+OMMA_GO_UNARY(relu6)
+OMMA_GO_UNARY(sigmoid)
+OMMA_GO_UNARY(tanh)
+OMMA_GO_UNARY(silu)
+OMMA_GO_UNARY(hardswish)
+OMMA_GO_UNARY(gelu)
+OMMA_GO_UNARY(gelu_tanh)
+
+static inline OmmaGoResult omma_go_leaky_relu(const OmmaContext *ctx, const OmmaLeakyReluParams *params,
+                                              OMMA_GO_ARG(input), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_leaky_relu(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_prelu(const OmmaContext *ctx, const OmmaPreluParams *params, OMMA_GO_ARG(input),
+                                         OMMA_GO_ARG(slope), OMMA_GO_ARG(output))
+{
+    return omma_go_result(
+        omma_prelu(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(slope), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_softmax(const OmmaContext *ctx, const OmmaSoftmaxParams *params, OMMA_GO_ARG(input),
+                                           OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_softmax(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_log_softmax(const OmmaContext *ctx, const OmmaSoftmaxParams *params,
+                                               OMMA_GO_ARG(input), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_log_softmax(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output)));
+}
+
+/* pooling */
+
+static inline OmmaGoResult omma_go_max_pool2d(const OmmaContext *ctx, const OmmaMaxPool2dParams *params,
+                                              OMMA_GO_ARG(input), OMMA_GO_ARG(output), OMMA_GO_ARG(indices))
+{
+    return omma_go_result(
+        omma_max_pool2d(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output), OMMA_GO_TENSOR(indices)));
+}
+
+static inline OmmaGoResult omma_go_avg_pool2d(const OmmaContext *ctx, const OmmaAvgPool2dParams *params,
+                                              OMMA_GO_ARG(input), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_avg_pool2d(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output)));
+}
+
+/* images */
+
+static inline OmmaGoResult omma_go_resize(const OmmaContext *ctx, const OmmaResizeParams *params, OMMA_GO_ARG(image),
+                                          OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_resize(ctx, params, OMMA_GO_TENSOR(image), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_image_to_tensor(const OmmaContext *ctx, const OmmaImageToTensorParams *params,
+                                                   OMMA_GO_ARG(image), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_image_to_tensor(ctx, params, OMMA_GO_TENSOR(image), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_letterbox(int64_t image_height, int64_t image_width, int64_t frame_height,
+                                             int64_t frame_width, OmmaLetterbox *placement)
+{
+    return omma_go_result(omma_letterbox(image_height, image_width, frame_height, frame_width, placement));
+}
+
+/* boxes */
+
+static inline OmmaGoResult omma_go_box_iou(const OmmaContext *ctx, const OmmaBoxIouParams *params, OMMA_GO_ARG(a),
+                                           OMMA_GO_ARG(b), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_box_iou(ctx, params, OMMA_GO_TENSOR(a), OMMA_GO_TENSOR(b), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_box_iou_elementwise(const OmmaContext *ctx, const OmmaBoxIouParams *params,
+                                                       OMMA_GO_ARG(a), OMMA_GO_ARG(b), OMMA_GO_ARG(output))
+{
+    return omma_go_result(
+        omma_box_iou_elementwise(ctx, params, OMMA_GO_TENSOR(a), OMMA_GO_TENSOR(b), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_nms(const OmmaContext *ctx, const OmmaNmsParams *params, OMMA_GO_ARG(boxes),
+                                       OMMA_GO_ARG(scores), OMMA_GO_ARG(indices), int64_t *count)
+{
+    return omma_go_result(
+        omma_nms(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores), OMMA_GO_TENSOR(indices), count));
+}
+
+static inline OmmaGoResult omma_go_batched_nms(const OmmaContext *ctx, const OmmaNmsParams *params, OMMA_GO_ARG(boxes),
+                                               OMMA_GO_ARG(scores), OMMA_GO_ARG(classes), OMMA_GO_ARG(indices),
+                                               int64_t *count)
+{
+    return omma_go_result(omma_batched_nms(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores),
+                                           OMMA_GO_TENSOR(classes), OMMA_GO_TENSOR(indices), count));
+}
+
+#endif

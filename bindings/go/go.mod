@@ -1,0 +1,3 @@
+module omma
+
+go 1.21

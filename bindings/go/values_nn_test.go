@@ -1,0 +1,297 @@
+package omma
+
+import (
+	"fmt"
+	"math"
+	"math/rand"
+	"testing"
+)
+
+// activation is the scalar reference of an activation.
+func activation(kind Activation, slope, x float64) float64 {
+	switch kind {
+	case ActivationReLU:
+		return max(x, 0)
+	case ActivationReLU6:
+		return min(max(x, 0), 6)
+	case ActivationLeakyReLU, ActivationPReLU:
+		if x < 0 {
+			return slope * x
+		}
+	case ActivationSigmoid:
+		return 1 / (1 + math.Exp(-x))
+	case ActivationTanh:
+		return math.Tanh(x)
+	case ActivationSiLU:
+		return x / (1 + math.Exp(-x))
+	case ActivationHardSwish:
+		return x * min(max(x+3, 0), 6) / 6
+	case ActivationGELU:
+		return x / 2 * (1 + math.Erf(x/math.Sqrt2))
+	case ActivationGELUTanh:
+		return x / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+	}
+	return x
+}
+
+// convolved is one element of a convolution in NCHW.
+func convolved(x, w, bias Tensor[float32], o Conv2DOptions, n, channel, oh, ow int) float64 {
+	sum := 0.0
+	if bias.present() {
+		sum = float64(bias.At(channel))
+	}
+	groups := max(o.Groups, 1)
+	first := channel / (w.Dim(0) / groups) * w.Dim(1)
+	for c := 0; c < w.Dim(1); c++ {
+		for i := 0; i < w.Dim(2); i++ {
+			for j := 0; j < w.Dim(3); j++ {
+				y := oh*max(o.Stride[0], 1) + i*max(o.Dilation[0], 1) - o.Padding[0]
+				z := ow*max(o.Stride[1], 1) + j*max(o.Dilation[1], 1) - o.Padding[2]
+				if y >= 0 && y < x.Dim(2) && z >= 0 && z < x.Dim(3) {
+					sum += float64(x.At(n, first+c, y, z)) * float64(w.At(channel, c, i, j))
+				}
+			}
+		}
+	}
+	return sum
+}
+
+func TestConv2D(t *testing.T) {
+	type shapes struct{ n, c, h, w, o, kh, kw int }
+	for _, c := range []struct {
+		shapes   shapes
+		options  Conv2DOptions
+		bias     bool
+		residual bool
+	}{
+		{shapes{1, 1, 3, 3, 1, 1, 1}, Conv2DOptions{}, false, false},
+		{shapes{2, 3, 9, 11, 5, 3, 3}, Conv2DOptions{Padding: Around(1), Activation: ActivationReLU}, true, true},
+		{shapes{1, 4, 8, 7, 6, 3, 2}, Conv2DOptions{Stride: [2]int{2, 1}, Padding: [4]int{1, 0, 2, 1}, Dilation: [2]int{1, 2}, Groups: 2, Activation: ActivationTanh}, true, false},
+		{shapes{1, 17, 6, 6, 17, 3, 3}, Conv2DOptions{Groups: 17, Padding: Around(1), Activation: ActivationLeakyReLU, NegativeSlope: 0.25}, false, false},
+		{shapes{1, 5, 5, 20, 19, 1, 1}, Conv2DOptions{Activation: ActivationPReLU, Slope: floats(0.5)}, true, false},
+		{shapes{1, 8, 5, 5, 4, 3, 3}, Conv2DOptions{Algorithm: ConvImplicitGEMM, Activation: ActivationGELU}, true, false},
+		{shapes{0, 2, 4, 4, 2, 3, 3}, Conv2DOptions{}, true, false},
+	} {
+		s, options := c.shapes, c.options
+		t.Run(fmt.Sprint(s), func(t *testing.T) {
+			onEveryISA(t, func(t *testing.T, ctx *Context) {
+				r := rand.New(rand.NewSource(1))
+				x, w := random(r, s.n, s.c, s.h, s.w), random(r, s.o, s.c/max(options.Groups, 1), s.kh, s.kw)
+				var bias, residual Tensor[float32]
+				if c.bias {
+					bias = random(r, s.o)
+				}
+				plan, err := NewConv2DPlan(ctx, w, bias, &options)
+				ok(t, err)
+				defer plan.Close()
+				oh, ow, err := plan.OutputShape(s.h, s.w)
+				ok(t, err)
+				y := Make[float32](s.n, s.o, oh, ow)
+				if c.residual {
+					residual = random(r, s.n, s.o, oh, ow)
+				}
+				want := func(index []int) float64 {
+					sum := convolved(x, w, bias, options, index[0], index[1], index[2], index[3])
+					if c.residual {
+						sum += float64(residual.At(index...))
+					}
+					slope := float64(options.NegativeSlope)
+					if options.Slope.present() {
+						slope = float64(options.Slope.At(0))
+					}
+					return activation(options.Activation, slope, sum)
+				}
+				compare := func(what string) {
+					t.Helper()
+					if y.Len() > 0 {
+						near(t, what, y, 1e-5, want)
+					}
+					for i := range y.data {
+						y.data[i] = 100
+					}
+				}
+				ok(t, Conv2D(ctx, x, w, bias, residual, y, &options))
+				compare("Conv2D")
+				ok(t, plan.Run(ctx, x, residual, y))
+				compare("Run")
+				// NHWC is the same on permuted views, here of the same memory: any strides are legal.
+				if options.Algorithm == ConvAuto {
+					last := func(t Tensor[float32]) Tensor[float32] {
+						if !t.present() {
+							return t
+						}
+						return t.Permute(0, 2, 3, 1)
+					}
+					nhwc := options
+					nhwc.Layout = NHWC
+					ok(t, Conv2D(ctx, last(x), last(w), bias, last(residual), last(y), &nhwc))
+					compare("NHWC")
+				}
+			})
+		})
+	}
+}
+
+func TestMatMulAndLinear(t *testing.T) {
+	onEveryISA(t, func(t *testing.T, ctx *Context) {
+		r := rand.New(rand.NewSource(2))
+		for _, s := range [][4]int{{1, 1, 1, 1}, {3, 5, 7, 2}, {1, 33, 65, 40}, {2, 4, 0, 3}} {
+			a, b, y := random(r, s[0], s[1], s[2]), random(r, s[2], s[3]), Make[float32](s[0], s[1], s[3])
+			product := func(index []int) float64 {
+				sum := 0.0
+				for k := 0; k < s[2]; k++ {
+					sum += float64(a.At(index[0], index[1], k)) * float64(b.At(k, index[2]))
+				}
+				return sum
+			}
+			ok(t, MatMul(ctx, a, b, y))
+			near(t, "MatMul", y, 1e-5, product)
+
+			bias := random(r, s[3])
+			for _, options := range []*LinearOptions{nil, {Activation: ActivationSigmoid}, {Activation: ActivationLeakyReLU, NegativeSlope: 2}} {
+				want := func(index []int) float64 {
+					sum := product(index) + float64(bias.At(index[2]))
+					if options != nil {
+						sum = activation(options.Activation, float64(options.NegativeSlope), sum)
+					}
+					return sum
+				}
+				ok(t, Linear(ctx, a, b.Permute(1, 0), bias, y, options))
+				near(t, "Linear", y, 1e-5, want)
+				plan, err := NewLinearPlan(ctx, b.Permute(1, 0), bias, options)
+				ok(t, err)
+				y = Make[float32](y.Shape()...)
+				ok(t, plan.Run(ctx, a, y))
+				near(t, "Run", y, 1e-5, want)
+				ok(t, plan.Close())
+			}
+		}
+	})
+}
+
+func TestActivations(t *testing.T) {
+	type function func(*Context, Tensor[float32], Tensor[float32]) error
+	unary := map[Activation]function{
+		ActivationReLU: ReLU, ActivationReLU6: ReLU6, ActivationSigmoid: Sigmoid, ActivationTanh: Tanh,
+		ActivationSiLU: SiLU, ActivationHardSwish: HardSwish, ActivationGELU: GELU, ActivationGELUTanh: GELUTanh,
+		ActivationLeakyReLU: func(ctx *Context, x, y Tensor[float32]) error { return LeakyReLU(ctx, x, y, 0.3) },
+	}
+	onEveryISA(t, func(t *testing.T, ctx *Context) {
+		r := rand.New(rand.NewSource(3))
+		x := random(r, 3, 37)
+		for i := range x.data {
+			x.data[i] *= 8
+		}
+		x.Set(float32(math.NaN()), 1, 1)
+		for kind, f := range unary {
+			want := func(index []int) float64 { return activation(kind, float64(float32(0.3)), float64(x.At(index...))) }
+			y := Make[float32](37, 3).Permute(1, 0)
+			ok(t, f(ctx, x, y))
+			near(t, fmt.Sprint("activation ", kind), y, 1e-6, want)
+			inPlace := x.Clone()
+			ok(t, f(ctx, inPlace, inPlace))
+			near(t, fmt.Sprint("in place, activation ", kind), inPlace, 1e-6, want)
+		}
+		slope := random(r, 3)
+		y := Make[float32](3, 37)
+		for _, axis := range []int{0, -2} {
+			ok(t, PReLU(ctx, x, slope, y, axis))
+			near(t, "PReLU", y, 1e-6, func(index []int) float64 {
+				return activation(ActivationPReLU, float64(slope.At(index[0])), float64(x.At(index...)))
+			})
+		}
+	})
+}
+
+func TestSoftmax(t *testing.T) {
+	onEveryISA(t, func(t *testing.T, ctx *Context) {
+		x := random(rand.New(rand.NewSource(4)), 5, 19)
+		for axis := -2; axis < 2; axis++ {
+			along := (axis + 2) % 2
+			sum := func(index []int) float64 {
+				sum, line := 0.0, x.Index(1-along, index[1-along])
+				for i := 0; i < line.Len(); i++ {
+					sum += math.Exp(float64(line.At(i)))
+				}
+				return sum
+			}
+			y := Make[float32](5, 19)
+			ok(t, Softmax(ctx, x, y, axis))
+			near(t, "Softmax", y, 1e-6, func(index []int) float64 { return math.Exp(float64(x.At(index...))) / sum(index) })
+			ok(t, LogSoftmax(ctx, x, y, axis))
+			near(t, "LogSoftmax", y, 1e-5, func(index []int) float64 { return float64(x.At(index...)) - math.Log(sum(index)) })
+		}
+	})
+}
+
+func TestPooling(t *testing.T) {
+	for _, o := range []PoolOptions{
+		{KernelSize: [2]int{2, 3}},
+		{KernelSize: Both(3), Stride: [2]int{2, 1}, Padding: [4]int{1, 0, 1, 1}},
+		{KernelSize: Both(2), Stride: Both(3), CeilMode: true},
+		{KernelSize: Both(2), Dilation: [2]int{2, 3}, Stride: Both(1)},
+	} {
+		t.Run(fmt.Sprint(o), func(t *testing.T) {
+			onEveryISA(t, func(t *testing.T, ctx *Context) {
+				x := random(rand.New(rand.NewSource(5)), 2, 3, 8, 11)
+				stride, out := o.Stride, [2]int{}
+				for axis, size := range []int{8, 11} {
+					if stride[axis] == 0 {
+						stride[axis] = o.KernelSize[axis]
+					}
+					free := size + o.Padding[2*axis] + o.Padding[2*axis+1] - max(o.Dilation[axis], 1)*(o.KernelSize[axis]-1) - 1
+					out[axis] = free/stride[axis] + 1
+					if o.CeilMode && free%stride[axis] != 0 && out[axis]*stride[axis] < size+o.Padding[2*axis] {
+						out[axis]++
+					}
+				}
+				// The elements of a window: maximum, its place, sum and number of those inside.
+				window := func(index []int) (most float64, place int64, sum float64, inside, padded int) {
+					most = math.Inf(-1)
+					for i := 0; i < o.KernelSize[0]; i++ {
+						for j := 0; j < o.KernelSize[1]; j++ {
+							h := index[2]*stride[0] - o.Padding[0] + i*max(o.Dilation[0], 1)
+							w := index[3]*stride[1] - o.Padding[2] + j*max(o.Dilation[1], 1)
+							if h < 8+o.Padding[1] && w < 11+o.Padding[3] {
+								padded++
+							}
+							if h < 0 || h >= 8 || w < 0 || w >= 11 {
+								continue
+							}
+							inside++
+							value := float64(x.At(index[0], index[1], h, w))
+							sum += value
+							if value > most {
+								most, place = value, int64(h*11+w)
+							}
+						}
+					}
+					return
+				}
+				y, where := Make[float32](2, 3, out[0], out[1]), Make[int64](2, 3, out[0], out[1])
+				ok(t, MaxPool2D(ctx, x, y, where, o))
+				near(t, "MaxPool2D", y, 0, func(index []int) float64 { most, _, _, _, _ := window(index); return most })
+				indices(y.Shape(), func(index []int) {
+					if _, place, _, _, _ := window(index); where.At(index...) != place {
+						t.Fatalf("the maximum at %v is said to be at %d, it is at %d", index, where.At(index...), place)
+					}
+				})
+				ok(t, MaxPool2D(ctx, x, y, Tensor[int64]{}, o))
+				ok(t, AvgPool2D(ctx, x, y, o))
+				near(t, "AvgPool2D", y, 1e-6, func(index []int) float64 { _, _, sum, _, n := window(index); return sum / float64(n) })
+				o := o
+				o.ExcludePad = true
+				ok(t, AvgPool2D(ctx, x, y, o))
+				near(t, "without padding", y, 1e-6, func(index []int) float64 { _, _, sum, n, _ := window(index); return sum / float64(n) })
+				o.DivisorOverride = 5
+				ok(t, AvgPool2D(ctx, x, y, o))
+				near(t, "by 5", y, 1e-6, func(index []int) float64 { _, _, sum, _, _ := window(index); return sum / 5 })
+				// The other layout, by views of the same memory.
+				o.Layout = NHWC
+				z := Make[float32](y.Shape()...)
+				ok(t, AvgPool2D(ctx, x.Permute(0, 2, 3, 1), z.Permute(0, 2, 3, 1), o))
+				near(t, "NHWC", z, 1e-6, func(index []int) float64 { return float64(y.At(index...)) })
+			})
+		})
+	}
+}
