@@ -39,8 +39,8 @@ impl<S: Simd> Square<S> {
 
     #[inline(always)]
     pub(super) fn set_column<W: Transform>(&mut self, x: usize, column: [S::F32; MAX_T]) {
-        for y in 0..W::T {
-            self.0[y][x].write(column[y]);
+        for (row, value) in self.0.iter_mut().zip(column).take(W::T) {
+            row[x].write(value);
         }
     }
 
@@ -48,9 +48,9 @@ impl<S: Simd> Square<S> {
     #[inline(always)]
     pub(super) fn row<W: Transform>(&self, simd: S, y: usize) -> [S::F32; MAX_T] {
         let mut row = [simd.zero(); MAX_T];
-        for x in 0..W::T {
+        for (value, own) in row.iter_mut().zip(&self.0[y]).take(W::T) {
             // SAFETY: both callers set the first T rows of the first T columns.
-            row[x] = unsafe { self.0[y][x].assume_init() };
+            *value = unsafe { own.assume_init() };
         }
         row
     }

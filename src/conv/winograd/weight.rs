@@ -48,8 +48,15 @@ pub(super) fn transform_weight<S: Simd, W: Transform>(
             // Down the columns, then along the rows.
             let columns: [[S::F32; MAX_T]; 3] =
                 [0, 1, 2].map(|x| W::weight(simd, [taps[0][x], taps[1][x], taps[2][x]]));
-            for i in 0..W::T {
-                let row = W::weight(simd, [columns[0][i], columns[1][i], columns[2][i]]);
+            let [left, middle, right] = columns;
+            for (i, ((top, mid), low)) in left
+                .into_iter()
+                .zip(middle)
+                .zip(right)
+                .enumerate()
+                .take(W::T)
+            {
+                let row = W::weight(simd, [top, mid, low]);
                 for (j, &value) in row.iter().enumerate().take(W::T) {
                     let at = ((i * W::T + j) * inputs + c) * width + first;
                     simd.store(&mut to[at..], value);
