@@ -118,7 +118,12 @@ template <typename T> inline T omma_init_()
 /** Register tiles that read the image itself, or a padded piece of it. */
 #define OMMA_CONV_DIRECT 2
 
-/** Reserved; `OMMA_UNSUPPORTED` in this version. */
+/**
+ * Tiles of 4 x 4 outputs with a fourth of the multiplications, for windows of 3 x 3 with stride and
+ * dilation 1 (others: `OMMA_UNSUPPORTED`). Its rounding error is two to three times that of a plain sum,
+ * and a NaN or infinity spreads over the tiles that see it. `OMMA_CONV_AUTO` includes it; the two
+ * above do without.
+ */
 #define OMMA_CONV_WINOGRAD 3
 
 /** Bilinear. */
