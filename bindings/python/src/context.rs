@@ -187,7 +187,12 @@ impl Context {
     }
 }
 
-/// Sets how many threads calls without ``ctx=`` use; 0 is the number of cores.
+/// Sets how many threads calls without ``ctx=`` use.
+///
+/// Parameters
+/// ----------
+/// num_threads : int
+///     Threads that work at once; 0 is the number of cores, 1 starts none.
 ///
 /// Calls that run keep what they have.
 ///
@@ -231,7 +236,11 @@ pub(crate) fn isa(py: Python<'_>) -> PyResult<String> {
     Ok(Handle::of_process(&Call::without_context(py, "isa"))?.isa())
 }
 
-/// Whether this CPU has an instruction set: ``"portable"``, ``"neon"``, ``"avx2"``, ``"avx512"``.
+/// Whether this CPU has an instruction set.
+///
+/// Parameters
+/// ----------
+/// name : ``"portable"``, ``"neon"``, ``"avx2"`` or ``"avx512"``
 ///
 /// Examples
 /// --------
