@@ -3,14 +3,19 @@
 //! An object with `__dlpack__` hands out a capsule with a managed tensor: the version of the
 //! protocol that has flags (`dltensor_versioned`), which is asked for, or the older one. Both
 //! hold a `DLTensor`, whose layout is `OmmaTensor`'s, so nothing is converted and nothing copied.
+//!
+//! A type with `__dlpack_c_exchange_api__` has a table of C functions, one of which gives the same
+//! tensor without the detour through Python: for torch a tenth of the time.
 
 use crate::call::Call;
 use omma::capi::{OMMA_INVALID_ARGUMENT, OMMA_UNSUPPORTED, OmmaTensor};
-use pyo3::ffi::{PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName};
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi::{PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName, PyObject};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr::null_mut;
 
 const PLAIN: (&CStr, &CStr) = (c"dltensor", c"used_dltensor");
 const VERSIONED: (&CStr, &CStr) = (c"dltensor_versioned", c"used_dltensor_versioned");
@@ -38,6 +43,16 @@ struct Versioned {
     tensor: OmmaTensor,
 }
 
+/// The beginning of `DLPackExchangeAPI`.
+#[repr(C)]
+struct ExchangeApi {
+    major: u32,
+    minor: u32,
+    previous: *const c_void,
+    allocate: *const c_void,
+    export: Option<unsafe extern "C" fn(*mut PyObject, *mut *mut Versioned) -> c_int>,
+}
+
 /// A managed tensor that is ours, until it is dropped.
 pub(crate) enum Managed {
     #[allow(private_interfaces)]
@@ -47,46 +62,35 @@ pub(crate) enum Managed {
 }
 
 impl Managed {
-    /// The tensor of an object, or `None` when it has no `__dlpack__`.
+    /// The tensor of an object, or `None` when it has none to give.
     pub(crate) fn of(
         call: &Call<'_>,
         name: &str,
         object: &Bound<'_, PyAny>,
     ) -> PyResult<Option<Managed>> {
         let py = object.py();
-        let Ok(export) = object.getattr(intern!(py, "__dlpack__")) else {
-            return Ok(None);
-        };
         let refused = |error: PyErr| {
             let words = format!("{name} does not give its memory: {}", error.value(py));
             let wrapped = call.error(OMMA_INVALID_ARGUMENT, &words);
             wrapped.set_cause(py, Some(error));
             wrapped
         };
-        // Memory of another device would be brought in order for nothing by `__dlpack__`.
-        if let Ok(device) = object.call_method0(intern!(py, "__dlpack_device__")) {
-            let (kind, _): (i64, i64) = device.extract().map_err(refused)?;
-            if !HOST_DEVICES.contains(&kind) {
-                let words = format!("{name} is on device type {kind}, expected the CPU (1)");
-                return Err(call.error(OMMA_UNSUPPORTED, &words));
+        let managed = match Managed::exchanged(object).map_err(refused)? {
+            Some(managed) => managed,
+            None => {
+                let Ok(export) = object.getattr(intern!(py, "__dlpack__")) else {
+                    return Ok(None);
+                };
+                let capsule = exported(&export).map_err(refused)?;
+                let Some(managed) = Managed::from_capsule(&capsule) else {
+                    let words = format!("{name} has a __dlpack__ that gives no tensor");
+                    return Err(call.error(OMMA_INVALID_ARGUMENT, &words));
+                };
+                managed
             }
-        }
-        let options = PyDict::new(py);
-        options.set_item(intern!(py, "max_version"), (MAJOR, 0))?;
-        let capsule = match export.call((), Some(&options)) {
-            // Libraries from before the versioned protocol do not know the argument.
-            Err(error) if error.is_instance_of::<pyo3::exceptions::PyTypeError>(py) => {
-                export.call0()
-            }
-            result => result,
-        }
-        .map_err(refused)?;
-        let Some(managed) = Managed::from_capsule(&capsule) else {
-            let words = format!("{name} has a __dlpack__ that gives no tensor that is known");
-            return Err(call.error(OMMA_INVALID_ARGUMENT, &words));
         };
         if let Managed::Versioned(tensor) = managed {
-            // SAFETY: the capsule's tensor, alive until `managed` is dropped.
+            // SAFETY: alive until `managed` is dropped; every version begins with its number.
             let (major, minor) = unsafe { ((*tensor).major, (*tensor).minor) };
             if major != MAJOR {
                 let words =
@@ -95,6 +99,38 @@ impl Managed {
             }
         }
         Ok(Some(managed))
+    }
+
+    /// The tensor of an object whose type has the table of C functions.
+    fn exchanged(object: &Bound<'_, PyAny>) -> PyResult<Option<Managed>> {
+        let py = object.py();
+        let attribute = intern!(py, "__dlpack_c_exchange_api__");
+        let Some(table) = object.get_type().getattr_opt(attribute)? else {
+            return Ok(None);
+        };
+        let name = c"dlpack_exchange_api".as_ptr();
+        // SAFETY: both functions take any object. A capsule of that name holds the table of the
+        // type, for as long as the process lives; whatever its version it begins with the version.
+        let export = unsafe {
+            if PyCapsule_IsValid(table.as_ptr(), name) == 0 {
+                return Ok(None);
+            }
+            let table = PyCapsule_GetPointer(table.as_ptr(), name).cast::<ExchangeApi>();
+            match (*table).major == MAJOR {
+                true => (*table).export,
+                false => None,
+            }
+        };
+        let Some(export) = export else {
+            return Ok(None);
+        };
+        let mut managed = null_mut();
+        // SAFETY: an object of the table's type, and a place to write.
+        let status = unsafe { export(object.as_ptr(), &mut managed) };
+        if status != 0 || managed.is_null() {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(Some(Managed::Versioned(managed)))
     }
 
     /// Takes the tensor out of a capsule, which is marked as used. `None` when it holds none.
@@ -138,8 +174,17 @@ impl Managed {
     }
 }
 
-/// Memory that the CPU reads and writes: CPU, CUDA host, ROCm host.
-const HOST_DEVICES: [i64; 3] = [1, 3, 11];
+/// What `__dlpack__` gives, in the version with flags where it knows that.
+fn exported<'py>(export: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = export.py();
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "max_version"), (MAJOR, 0))?;
+    match export.call((), Some(&options)) {
+        // Libraries from before the versioned protocol do not know the argument.
+        Err(error) if error.is_instance_of::<PyTypeError>(py) => export.call0(),
+        result => result,
+    }
+}
 
 impl Drop for Managed {
     fn drop(&mut self) {

@@ -87,3 +87,44 @@ class Maker:
             self.managed = Versioned(*self.version, None, self.deleter, flags, self._tensor())
         self.handed_out += 1
         return new_capsule(c.addressof(self.managed), name, None)
+
+
+class ExchangeApi(c.Structure):
+    _fields_ = [
+        ("major", c.c_uint32),
+        ("minor", c.c_uint32),
+        ("previous", c.c_void_p),
+        ("allocate", c.c_void_p),
+        ("export", c.c_void_p),
+        ("import_", c.c_void_p),
+        ("describe", c.c_void_p),
+        ("stream", c.c_void_p),
+    ]
+
+
+@c.PYFUNCTYPE(c.c_int, c.py_object, c.POINTER(c.c_void_p))
+def export(maker, out):
+    maker.managed = Versioned(*maker.version, None, maker.deleter, int(maker.read_only), maker._tensor())
+    maker.handed_out += 1
+    out[0] = c.addressof(maker.managed)
+    return 0
+
+
+# A capsule does not keep its name.
+TABLE = b"dlpack_exchange_api"
+TABLES = [ExchangeApi(major, 3, None, None, c.cast(export, c.c_void_p)) for major in (1, 2)]
+
+
+class FastMaker(Maker):
+    """One whose type has a table of C functions; its __dlpack__ is not to be used."""
+
+    __dlpack_c_exchange_api__ = new_capsule(c.addressof(TABLES[0]), TABLE, None)
+
+    def __dlpack__(self, **_):
+        raise AssertionError("the table was not used")
+
+
+class FutureMaker(Maker):
+    """One whose table is of a version that is not known."""
+
+    __dlpack_c_exchange_api__ = new_capsule(c.addressof(TABLES[1]), TABLE, None)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import omma
-from dlpack import Maker
+from dlpack import FastMaker, FutureMaker, Maker
 
 rng = np.random.default_rng(1)
 
@@ -62,6 +62,9 @@ ERRORS = [
     (lambda: omma.relu(X, out=X[0]), SHAPE, "relu: out has shape"),
     (lambda: omma.relu(X, out=read_only(X)), BAD, "relu: out must not be written"),
     (lambda: omma.relu(X, out=Maker(X, read_only=True)), BAD, "relu: out must not be written"),
+    (lambda: omma.relu(X, out=FastMaker(X, read_only=True)), BAD, "relu: out must not be written"),
+    (lambda: omma.relu(FastMaker(X, device=2)), UNSUPPORTED, "relu: x is on device type 2, expected the CPU"),
+    (lambda: omma.relu(FastMaker(X, version=(2, 0))), UNSUPPORTED, "relu: x gives a tensor of DLPack 2.0"),
     (lambda: omma.relu(X, out=[1.0]), BAD, "relu: out is of type list, expected a numpy array"),
     (lambda: omma.relu(X, out=X.astype(float)), BAD, "relu: out is float64"),
     (lambda: omma.relu(SHIFTED[1:], out=SHIFTED[:-1]), BAD, "relu: out overlaps x"),
@@ -248,6 +251,8 @@ FORMS = {
     "DLPack, compact": lambda array: Maker(array.copy(), compact=True),
     "DLPack, offset": lambda array: Maker(array, offset=64),
     "DLPack, old": lambda array: Maker(array, version=None),
+    "DLPack, table": FastMaker,
+    "DLPack, later table": FutureMaker,
     "DLPack, read only": lambda array: Maker(array, read_only=True),
     "array_api_strict": array_api_strict.asarray,
     "memoryview": lambda array: memoryview(np.ascontiguousarray(array)),
@@ -284,10 +289,10 @@ def test_forms_of_arrays_give_the_same(form):
 
 
 def test_dlpack_memory_is_not_copied_and_given_back_once():
-    for version in [(1, 0), None]:
+    for kind, version in [(Maker, (1, 0)), (Maker, None), (FastMaker, (1, 0))]:
         array = floats(3, 4)
-        maker = Maker(array, version=version)
-        out = Maker(np.zeros_like(array), version=version)
+        maker = kind(array, version=version)
+        out = kind(np.zeros_like(array), version=version)
         assert omma.relu(maker, out=out) is out
         np.testing.assert_array_equal(out.array, np.maximum(array, 0))
         gc.collect()
@@ -315,7 +320,9 @@ def test_a_refusal_of_dlpack_is_the_cause():
         omma.relu(Lies())
 
 
-@pytest.mark.parametrize("form", ["fortran", "strided", "reversed", "unaligned", "DLPack", "DLPack, old"])
+@pytest.mark.parametrize(
+    "form", ["fortran", "strided", "reversed", "unaligned", "DLPack", "DLPack, old", "DLPack, table"]
+)
 def test_out_of_any_strides_is_written_in_place(form):
     def check(expected, call):
         out = FORMS[form](np.zeros_like(expected))
