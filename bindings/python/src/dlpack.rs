@@ -70,7 +70,10 @@ impl Managed {
     ) -> PyResult<Option<Managed>> {
         let py = object.py();
         let refused = |error: PyErr| {
-            let words = format!("{name} does not give its memory: {}", error.value(py));
+            // The first line: some libraries add a trace of their own.
+            let reason = error.value(py).to_string();
+            let reason = reason.lines().next().unwrap_or_default();
+            let words = format!("{name} does not give its memory: {reason}");
             let wrapped = call.error(OMMA_INVALID_ARGUMENT, &words);
             wrapped.set_cause(py, Some(error));
             wrapped
