@@ -277,10 +277,14 @@ def test_memory_over_many_calls(name):
         gc.collect()
 
     loop(300)
-    counts, before = [sys.getrefcount(o) for o in objects], resident()
-    loop(5000)
+    counts, growth = [sys.getrefcount(o) for o in objects], []
+    # What leaks does so every time; an allocator grows once.
+    for _ in range(3):
+        before = resident()
+        loop(5000)
+        growth.append(resident() - before)
     # An object of the smallest size, or one allocation of Rust, leaked in each call would be more.
-    assert resident() - before < 5000 * 32
+    assert min(growth) < 5000 * 32
     assert [sys.getrefcount(o) for o in objects] == counts
 
 
