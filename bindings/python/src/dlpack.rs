@@ -9,7 +9,7 @@
 
 use crate::call::Call;
 use omma::capi::{OMMA_INVALID_ARGUMENT, OMMA_UNSUPPORTED, OmmaTensor};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyNotImplementedError, PyTypeError};
 use pyo3::ffi::{PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName, PyObject};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -183,8 +183,13 @@ fn exported<'py>(export: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let options = PyDict::new(py);
     options.set_item(intern!(py, "max_version"), (MAJOR, 0))?;
     match export.call((), Some(&options)) {
-        // Libraries from before the versioned protocol do not know the argument.
-        Err(error) if error.is_instance_of::<PyTypeError>(py) => export.call0(),
+        // Libraries from before the versioned protocol do not know the argument, or know it alone.
+        Err(error)
+            if error.is_instance_of::<PyTypeError>(py)
+                || error.is_instance_of::<PyNotImplementedError>(py) =>
+        {
+            export.call0()
+        }
         result => result,
     }
 }
