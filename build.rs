@@ -4,7 +4,8 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let major = env!("CARGO_PKG_VERSION_MAJOR");
     let os = std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
-    if os == "linux" {
+    let named = std::env::var_os("CARGO_FEATURE_SONAME").is_some();
+    if os == "linux" && named {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libomma.so.{major}");
     }
 }
