@@ -14,12 +14,14 @@
 
 mod depthwise;
 mod gather;
+mod implicit;
 mod nchw;
 mod nhwc;
 mod params;
 mod plan;
 mod tile;
 mod weights;
+mod winograd;
 
 pub use params::{Algorithm, Conv2dParams, Layout};
 pub use plan::{Conv2d, conv2d};

@@ -1,19 +1,20 @@
 //! NCHW convolution with channels in the rows of a tile and pixels in its lanes.
 //!
-//! A task takes a piece of the output: some rows of one image (or, unfolded, some
-//! pixels), and some panels of output channels. It brings the pixels its outputs
-//! see into scratch that stays in the L2 cache, and then
-//! walks over panels, and for each over the vectors of pixels: the panel's
-//! weights stay in L1 and each pixel is used for a whole column of channels.
+//! A task takes a piece of the output: some rows of one image, and some panels of output
+//! channels. It brings the pixels its outputs see into a padded strip of scratch that stays in
+//! the L2 cache, and then walks over panels, and for each over the vectors of pixels: the
+//! panel's weights stay in L1 and each pixel is used for a whole column of channels. Each value
+//! of the image is copied once, however many taps see it, so this is the algorithm for few
+//! channels; with many of them the matrix engine is better ([`implicit`](super::implicit)).
 
-use super::gather::{SLACK, Strip, unfold};
-use super::params::{Algorithm, Extents, Image, Spec};
+use super::gather::Strip;
+use super::params::{Extents, Image, Spec};
 use super::tile::{
     Finish, IN_ROWS, Lanes, MAX_ROWS, MAX_VECTORS, Place, add_channels, channel_rows, keep,
     pixel_vectors, resume, start_rows, store, store_any, tile_floats,
 };
 use super::weights::{Parts, Weights, lanes, part};
-use crate::error::{Result, ensure};
+use crate::error::Result;
 use crate::runtime::Context;
 use crate::simd::{Simd, dispatch};
 use std::ops::Range;
@@ -33,21 +34,22 @@ const BLOCK: usize = 48;
 /// Multiply-adds of a task: some 100 microseconds.
 const TASK_WORK: usize = 8 << 20;
 
-/// How the output is cut.
+/// How the output is cut: bands of rows by bands of columns of one image.
 #[derive(Clone, Copy, Debug)]
-enum Cut {
-    /// Bands of rows by bands of columns of one image.
-    Strips {
-        strip: Strip,
-        /// Bands of rows.
-        down: usize,
-        /// Columns of a band.
-        width: usize,
-        /// Bands of columns.
-        across: usize,
-    },
-    /// Runs of pixels, counted through all images.
-    Pixels { width: usize, pitch: usize },
+struct Cut {
+    strip: Strip,
+    /// Bands of rows.
+    down: usize,
+    /// Columns of a band.
+    width: usize,
+    /// Bands of columns.
+    across: usize,
+}
+
+/// The rows that a window of this reach sees fit a strip.
+pub(super) fn suits(spec: &Spec, lanes: usize) -> bool {
+    Strip::new(spec, 1, MAX_VECTORS * lanes, spec.cg)
+        .is_some_and(|strip| strip.floats <= MAX_STRIP_FLOATS)
 }
 
 /// Runs the convolution.
@@ -65,29 +67,14 @@ pub(super) unsafe fn run(
 ) -> Result<()> {
     let tier = weights.isa.tier();
     let vector = lanes(tier);
-    let cut = choose(spec, extents, vector)?;
-    let mut offsets = ctx.scratch::<u32>(spec.depth())?;
-    let (pieces, floats, piece_pixels, lines) = match cut {
-        Cut::Strips {
-            strip,
-            down,
-            width,
-            across,
-        } => {
-            strip.offsets(spec, &mut offsets);
-            let pixels = extents.oh.div_ceil(down) * width;
-            let lines = spec.kernel[0] * strip.phases * 2;
-            (extents.n * down * across, strip.floats, pixels, lines)
-        }
-        Cut::Pixels { width, pitch } => {
-            for (k, offset) in offsets.iter_mut().enumerate() {
-                *offset = (k * pitch) as u32;
-            }
-            let all = extents.n * extents.oh * extents.ow;
-            let taps = spec.kernel[0] * spec.kernel[1];
-            (all.div_ceil(width), spec.depth() * pitch, width, taps)
-        }
+    let Some(cut) = cut_strips(spec, extents, vector) else {
+        unreachable!("`suits` has tried a strip of this reach");
     };
+    let mut offsets = ctx.scratch::<u32>(spec.depth())?;
+    cut.strip.offsets(spec, &mut offsets);
+    let pieces = extents.n * cut.down * cut.across;
+    let piece_pixels = extents.oh.div_ceil(cut.down) * cut.width;
+    let lines = spec.kernel[0] * cut.strip.phases * 2;
     // Channels are parted too where the pixels alone make few tasks; each part gathers
     // the pixels again, so it is at least eight panels.
     let work = piece_pixels * spec.og * spec.depth();
@@ -111,7 +98,7 @@ pub(super) unsafe fn run(
         chunks,
         block: tiles * most,
         panels_outside: spec.og * spec.depth() > RESIDENT_FLOATS,
-        floats: floats.next_multiple_of(16),
+        floats: cut.strip.floats.next_multiple_of(16),
         kept: tile_floats(tier) * if chunks == 1 { 1 } else { tiles * panels },
     };
     let (offsets, plan) = (&offsets[..], &plan);
@@ -149,47 +136,6 @@ struct Plan {
     kept: usize,
 }
 
-/// Strips, unless rows are so short that too many lanes would be empty.
-fn choose(spec: &Spec, extents: &Extents, vector: usize) -> Result<Cut> {
-    let Extents { oh, ow, .. } = *extents;
-    let strips = cut_strips(spec, extents, vector);
-    // Unfolding costs about half a cycle for each value, which serves og lanes of multiply-adds.
-    let unfolding = 1.03 + vector as f64 / spec.og.max(1) as f64;
-    let gaps = ow.next_multiple_of(vector) as f64 / ow as f64;
-    let take_strips = match spec.algorithm {
-        Algorithm::ImplicitGemm => false,
-        Algorithm::Direct => true,
-        Algorithm::Auto | Algorithm::Winograd => gaps <= unfolding,
-    };
-    match strips {
-        Some(cut) if take_strips => return Ok(cut),
-        None if spec.algorithm == Algorithm::Direct => ensure!(
-            false,
-            Unsupported,
-            "conv2d: algorithm is direct, but the rows that a dilation of {} x {} reaches over do not fit the cache",
-            spec.dilation[0],
-            spec.dilation[1]
-        ),
-        _ => {}
-    }
-    let depth = spec.depth().max(1);
-    let least = MAX_VECTORS * vector;
-    let all = (extents.n * oh * ow).next_multiple_of(vector);
-    let most = (PIXEL_FLOATS / depth).max(least).min(all.max(vector));
-    // As many pieces as that takes, of equal width.
-    let pieces = all.div_ceil(most);
-    let width = all.div_ceil(pieces).next_multiple_of(vector);
-    let pitch = width + SLACK;
-    ensure!(
-        depth
-            .checked_mul(pitch)
-            .is_some_and(|n| u32::try_from(n).is_ok()),
-        Unsupported,
-        "conv2d: a sum of {depth} terms is longer than this version can take"
-    );
-    Ok(Cut::Pixels { width, pitch })
-}
-
 fn cut_strips(spec: &Spec, extents: &Extents, vector: usize) -> Option<Cut> {
     let Extents { oh, ow, .. } = *extents;
     let fits = |rows, width, limit| {
@@ -208,7 +154,7 @@ fn cut_strips(spec: &Spec, extents: &Extents, vector: usize) -> Option<Cut> {
     }
     let down = oh.div_ceil(rows);
     let strip = fits(oh.div_ceil(down), width, MAX_STRIP_FLOATS)?;
-    Some(Cut::Strips {
+    Some(Cut {
         strip,
         down,
         width,
@@ -216,49 +162,28 @@ fn cut_strips(spec: &Spec, extents: &Extents, vector: usize) -> Option<Cut> {
     })
 }
 
-/// The pixels of a task.
+/// The pixels of a task: vectors in rows of `across`, from (`y`, `x`) on of image `n`.
 #[derive(Clone, Copy)]
-enum Piece {
-    /// Vectors in rows of `across`, from (`y`, `x`) on of image `n`.
-    Rows {
-        n: usize,
-        y: usize,
-        x: usize,
-        columns: usize,
-        across: usize,
-    },
-    /// Consecutive pixels.
-    Run { first: usize, count: usize },
+struct Piece {
+    n: usize,
+    y: usize,
+    x: usize,
+    columns: usize,
+    across: usize,
 }
 
 impl Piece {
     /// Image, row and column of a lane of a vector.
     #[inline(always)]
-    fn at(self, extents: &Extents, vector: usize, lane: usize, lanes: usize) -> [usize; 3] {
-        match self {
-            Piece::Rows {
-                n, y, x, across, ..
-            } => {
-                let (row, j) = (vector / across, vector % across);
-                [n, y + row, x + j * lanes + lane]
-            }
-            Piece::Run { first, .. } => {
-                let p = first + vector * lanes + lane;
-                let (n, rest) = (p / (extents.oh * extents.ow), p % (extents.oh * extents.ow));
-                [n, rest / extents.ow, rest % extents.ow]
-            }
-        }
+    fn at(self, vector: usize, lane: usize, lanes: usize) -> [usize; 3] {
+        let (row, j) = (vector / self.across, vector % self.across);
+        [self.n, self.y + row, self.x + j * lanes + lane]
     }
 
     /// Lanes of a vector that exist.
     #[inline(always)]
     fn count(self, vector: usize, lanes: usize) -> usize {
-        match self {
-            Piece::Rows {
-                columns, across, ..
-            } => lanes.min(columns - vector % across * lanes),
-            Piece::Run { count, .. } => lanes.min(count - vector * lanes),
-        }
+        lanes.min(self.columns - vector % self.across * lanes)
     }
 }
 
@@ -290,41 +215,28 @@ impl Job<'_> {
     fn run<S: Simd>(&self, simd: S, cut: &Cut, piece: usize, x: &Image, scratch: &mut [f32]) {
         let (spec, extents) = (self.spec, self.extents);
         let channels = self.group * spec.cg..(self.group + 1) * spec.cg;
-        let (piece, vectors, row_step) = match *cut {
-            Cut::Strips {
-                strip,
-                down,
-                width,
-                across,
-            } => {
-                let (band, i) = (piece / across, piece % across);
-                let (n, j) = (band / down, band % down);
-                let rows = part(extents.oh, down, j);
-                let left = i * width;
-                let columns = width.min(extents.ow - left);
-                let at = (rows.start, left);
-                // SAFETY: the caller's promise; the scratch was sized by the strip.
-                unsafe { strip.fill(simd, spec, extents, x, n, channels, at, scratch) };
-                let across = columns.div_ceil(S::LANES);
-                let piece = Piece::Rows {
-                    n,
-                    y: rows.start,
-                    x: left,
-                    columns,
-                    across,
-                };
-                (piece, rows.len() * across, strip.row_step(spec))
-            }
-            Cut::Pixels { width, pitch } => {
-                let all = extents.n * extents.oh * extents.ow;
-                let first = piece * width;
-                let count = width.min(all - first);
-                let pixels = first..first + count;
-                // SAFETY: the caller's promise; the scratch was sized for this pitch.
-                unsafe { unfold(simd, spec, extents, x, channels, pixels, pitch, scratch) };
-                (Piece::Run { first, count }, count.div_ceil(S::LANES), 0)
-            }
+        let Cut {
+            strip,
+            down,
+            width,
+            across,
+        } = *cut;
+        let (band, i) = (piece / across, piece % across);
+        let (n, j) = (band / down, band % down);
+        let rows = part(extents.oh, down, j);
+        let x_start = i * width;
+        let count = width.min(extents.ow - x_start);
+        let at = (rows.start, x_start);
+        // SAFETY: the caller's promise; the scratch was sized by the strip.
+        unsafe { strip.fill(simd, spec, extents, x, n, channels, at, scratch) };
+        let piece = Piece {
+            n,
+            y: rows.start,
+            x: x_start,
+            columns: count,
+            across: count.div_ceil(S::LANES),
         };
+        let (vectors, row_step) = (rows.len() * piece.across, strip.row_step(spec));
         let mut columns = [Column {
             src: 0,
             place: Place::default(),
@@ -418,33 +330,13 @@ impl Job<'_> {
 
     #[inline(always)]
     fn column(&self, piece: Piece, vector: usize, lanes: usize, row_step: usize) -> Column {
-        let [n, y, x] = piece.at(self.extents, vector, 0, lanes);
-        let count = piece.count(vector, lanes);
-        let place = self.finish.place(n, 0, y, x);
-        let (src, together) = match piece {
-            Piece::Rows { across, .. } => {
-                let (row, j) = (vector / across, vector % across);
-                (row * row_step + j * lanes, self.finish.columns_together())
-            }
-            Piece::Run { .. } => {
-                // A vector may go on in the next row, or in the next image.
-                let Extents { oh, ow, .. } = *self.extents;
-                let together = match x + count <= ow {
-                    true => self.finish.columns_together(),
-                    false => {
-                        (y * ow + x + count <= oh * ow && self.finish.rows_together(ow))
-                            || (self.lanes(piece, vector, lanes))
-                                .together(self.finish.has_residual())
-                    }
-                };
-                (vector * lanes, together)
-            }
-        };
+        let [n, y, x] = piece.at(vector, 0, lanes);
+        let (row, j) = (vector / piece.across, vector % piece.across);
         Column {
-            src,
-            place,
-            count,
-            together,
+            src: row * row_step + j * lanes,
+            place: self.finish.place(n, 0, y, x),
+            count: piece.count(vector, lanes),
+            together: self.finish.columns_together(),
         }
     }
 
@@ -454,7 +346,7 @@ impl Job<'_> {
         let mut all = Lanes::NONE;
         all.count = piece.count(vector, lanes);
         for (lane, place) in all.places[..all.count].iter_mut().enumerate() {
-            let [n, y, x] = piece.at(self.extents, vector, lane, lanes);
+            let [n, y, x] = piece.at(vector, lane, lanes);
             *place = self.finish.place(n, 0, y, x);
         }
         all

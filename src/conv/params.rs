@@ -1,13 +1,13 @@
 //! What a convolution is asked to do, checked once: the parameters, and the
 //! shapes they make of an input and a weight.
 
+use super::winograd;
 use crate::error::{Result, bail, ensure};
 use crate::simd::Activation;
 pub use crate::tensor::Layout;
 use crate::tensor::{Raw, View, expect_rank};
 
-/// How to compute. All give the same sums in the same order of terms, except
-/// `Winograd`, which trades rounding for fewer multiplications.
+/// How to compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
     /// The fastest for the shape.
@@ -18,7 +18,8 @@ pub enum Algorithm {
     ImplicitGemm,
     /// Register tiles that read the image itself, or a padded piece of it.
     Direct,
-    /// Reserved: `Unsupported` in this version.
+    /// Windows of 3 x 3 with stride and dilation 1: tiles of 4 x 4 outputs with a fourth of the
+    /// multiplications, and the rounding of a different sum. `Unsupported` for other windows.
     Winograd,
 }
 
@@ -139,6 +140,17 @@ impl Spec {
             dilation,
             padding,
         };
+        ensure!(
+            spec.algorithm != Algorithm::Winograd || winograd::can(&spec),
+            Unsupported,
+            "conv2d: algorithm is winograd, which takes a window of 3 x 3 with stride 1 and dilation 1, weight has {} x {} with stride {} x {} and dilation {} x {}",
+            spec.kernel[0],
+            spec.kernel[1],
+            stride[0],
+            stride[1],
+            dilation[0],
+            dilation[1]
+        );
         if let Some(bias) = bias {
             spec.expect_per_channel("bias", bias, false)?;
         }
@@ -151,11 +163,6 @@ impl Spec {
                 params.activation
             );
         }
-        ensure!(
-            params.algorithm != Algorithm::Winograd,
-            Unsupported,
-            "conv2d: algorithm is winograd, which this version does not have"
-        );
         Ok(spec)
     }
 

@@ -1,10 +1,10 @@
 //! The two forms of the operator: packed ahead, or packed for one call.
 
-use super::params::{Algorithm, Conv2dParams, Image, Layout, Spec};
+use super::params::{Algorithm, Conv2dParams, Extents, Image, Layout, Spec};
 use super::tile::Finish;
 use super::weights::{Form, Weights, lanes};
-use super::{depthwise, nchw, nhwc};
-use crate::error::Result;
+use super::{depthwise, implicit, nchw, nhwc, winograd};
+use crate::error::{Result, ensure};
 use crate::runtime::Context;
 use crate::tensor::{Raw, View, ViewMut, forbid_overlap};
 
@@ -16,18 +16,37 @@ use crate::tensor::{Raw, View, ViewMut, forbid_overlap};
 pub struct Conv2d {
     spec: Spec,
     weights: Weights<'static>,
+    /// For Winograd's algorithm, where it may be the faster one: that depends on the image.
+    transformed: Option<Weights<'static>>,
 }
 
-/// Which kernels compute this on vectors of `lanes` floats.
-fn form(spec: &Spec, lanes: usize) -> Form {
-    let (depthwise, tiles) = match spec.layout {
-        Layout::Nchw => (Form::DepthwiseRows, Form::ChannelRows),
-        Layout::Nhwc => (Form::DepthwiseLanes, Form::ChannelLanes),
+/// Which kernels compute this on vectors of `lanes` floats, other than Winograd's.
+fn form(spec: &Spec, lanes: usize) -> Result<Form> {
+    let (depthwise, is_nchw) = match spec.layout {
+        Layout::Nchw => (Form::DepthwiseRows, true),
+        Layout::Nhwc => (Form::DepthwiseLanes, false),
     };
-    let wanted = spec.algorithm != Algorithm::ImplicitGemm;
-    match wanted && depthwise::suits(spec, depthwise, lanes) {
-        true => depthwise,
-        false => tiles,
+    let (direct, implicit) = (
+        spec.algorithm == Algorithm::Direct,
+        spec.algorithm == Algorithm::ImplicitGemm,
+    );
+    if !implicit && depthwise::suits(spec, depthwise, lanes) {
+        return Ok(depthwise);
+    }
+    if !is_nchw {
+        return Ok(Form::ChannelLanes);
+    }
+    let fits = nchw::suits(spec, lanes);
+    ensure!(
+        fits || !direct,
+        Unsupported,
+        "conv2d: algorithm is direct, but the rows that a dilation of {} x {} reaches over do not fit the cache",
+        spec.dilation[0],
+        spec.dilation[1]
+    );
+    match implicit || !fits || (!direct && implicit::suits(spec)) {
+        true => Ok(Form::Matrix),
+        false => Ok(Form::ChannelRows),
     }
 }
 
@@ -41,10 +60,17 @@ impl Conv2d {
         bias: Option<&View<'_, f32>>,
     ) -> Result<Conv2d> {
         let spec = Spec::new(params, weight, bias.map(|b| &**b))?;
-        let form = form(&spec, lanes(ctx.isa().tier()));
+        let form = form(&spec, lanes(ctx.isa().tier()))?;
         let slope = params.prelu_slope.as_ref();
-        let weights = Weights::packed(ctx, &spec, form, weight, bias, slope)?;
-        Ok(Conv2d { spec, weights })
+        let pack = |form| Weights::packed(ctx, &spec, form, weight, bias, slope);
+        Ok(Conv2d {
+            spec,
+            weights: pack(form)?,
+            transformed: match winograd::may_suit(&spec) {
+                true => Some(pack(Form::Winograd)?),
+                false => None,
+            },
+        })
     }
 
     /// Convolves `x` into `out`, as [`conv2d`] does.
@@ -55,7 +81,13 @@ impl Conv2d {
         residual: Option<&View<'_, f32>>,
         out: ViewMut<'_, f32>,
     ) -> Result<()> {
-        run(ctx, &self.spec, &self.weights, x, residual, out)
+        let spec = &self.spec;
+        let extents = spec.extents(x, residual.map(|r| &**r), &out)?;
+        let weights = match &self.transformed {
+            Some(transformed) if winograd::suits(spec, &extents) => transformed,
+            _ => &self.weights,
+        };
+        run(ctx, spec, &extents, weights, x, residual, out)
     }
 
     /// Rows and columns of the output for an input of `h` rows and `w` columns:
@@ -74,16 +106,21 @@ impl Conv2d {
         self.spec.layout
     }
 
-    /// The algorithm and the instruction set, for people: `direct (depthwise), avx2`.
+    /// The algorithm and the instruction set, for people: `direct (depthwise), avx2`. Where two algorithms
+    /// are named, the second one serves images with few pixels.
     pub fn describe(&self) -> String {
-        let algorithm = match (self.weights.form, self.spec.algorithm) {
-            (Form::DepthwiseRows | Form::DepthwiseLanes, _) => "direct (depthwise)",
-            (_, Algorithm::Direct) => "direct",
-            (_, Algorithm::ImplicitGemm) => "implicit_gemm",
-            (Form::ChannelRows, _) => "direct, implicit_gemm for short rows",
-            (Form::ChannelLanes, _) => "direct",
+        let other = match self.weights.form {
+            Form::DepthwiseRows | Form::DepthwiseLanes => "direct (depthwise)",
+            Form::Matrix => "implicit_gemm",
+            _ if self.spec.algorithm == Algorithm::ImplicitGemm => "implicit_gemm",
+            _ => "direct",
         };
-        format!("{algorithm}, {}", self.weights.isa.tier().name())
+        let isa = self.weights.isa.tier().name();
+        match (&self.transformed, self.spec.algorithm) {
+            (None, _) => format!("{other}, {isa}"),
+            (Some(_), Algorithm::Winograd) => format!("{}, {isa}", winograd::NAME),
+            (Some(_), _) => format!("{} or {other}, {isa}", winograd::NAME),
+        }
     }
 }
 
@@ -99,11 +136,13 @@ impl Conv2d {
 /// an input is an error. A zero-sized batch or channel count is legal; without input
 /// channels a sum is the bias.
 ///
-/// Sums are in f32, in the order of the weight's terms, one rounding for each
-/// multiply-add (two on the portable tier). The result has the same bits for any
-/// number of threads and does not depend on how the image is cut. NaN and infinity
-/// propagate as IEEE 754 has it; whether a weight that is not
-/// finite meets the zeros of the padding is unspecified.
+/// Sums are in f32. `Direct` adds in the order of the weight's terms, one rounding for each
+/// multiply-add (two on the portable tier), `ImplicitGemm` in blocks of terms;
+/// `Winograd` transforms input and weight first, and its error is a few times that of a plain sum.
+/// Whatever the algorithm, the result has the same bits for any number of threads, and for a plan as
+/// for a call. NaN and infinity propagate as IEEE 754 has it, but `Winograd` (which `Auto`
+/// includes) spreads them over the 4 x 4 outputs of a tile, infinity as NaN; whether a
+/// weight that is not finite meets the zeros of the padding is unspecified.
 pub fn conv2d(
     ctx: &Context,
     params: &Conv2dParams<'_>,
@@ -114,7 +153,7 @@ pub fn conv2d(
     out: ViewMut<'_, f32>,
 ) -> Result<()> {
     let spec = Spec::new(params, weight, bias.map(|b| &**b))?;
-    spec.extents(x, residual.map(|r| &**r), &out)?;
+    let extents = spec.extents(x, residual.map(|r| &**r), &out)?;
     forbid_overlap("conv2d", "output", &out, "weight", weight)?;
     if let Some(bias) = bias {
         forbid_overlap("conv2d", "output", &out, "bias", bias)?;
@@ -122,21 +161,24 @@ pub fn conv2d(
     if let Some(slope) = &params.prelu_slope {
         forbid_overlap("conv2d", "output", &out, "activation_slope", slope)?;
     }
-    let form = form(&spec, lanes(ctx.isa().tier()));
+    let form = match winograd::suits(&spec, &extents) {
+        true => Form::Winograd,
+        false => form(&spec, lanes(ctx.isa().tier()))?,
+    };
     let slope = params.prelu_slope.as_ref();
     let weights = Weights::lent(ctx, &spec, form, weight, bias, slope)?;
-    run(ctx, &spec, &weights, x, residual, out)
+    run(ctx, &spec, &extents, &weights, x, residual, out)
 }
 
 fn run(
     ctx: &Context,
     spec: &Spec,
+    extents: &Extents,
     weights: &Weights<'_>,
     x: &View<'_, f32>,
     residual: Option<&View<'_, f32>>,
     out: ViewMut<'_, f32>,
 ) -> Result<()> {
-    let extents = spec.extents(x, residual.map(|r| &**r), &out)?;
     forbid_overlap("conv2d", "output", &out, "input", x)?;
     if let Some(residual) = residual
         && !is_same(residual, &out)
@@ -157,10 +199,12 @@ fn run(
     // borrowed exclusively, reaches no element twice, and overlaps no input but a residual at the same places.
     unsafe {
         match weights.form {
-            Form::ChannelRows => nchw::run(ctx, spec, &extents, weights, x, &finish),
-            Form::ChannelLanes => nhwc::run(ctx, spec, &extents, weights, x, &finish),
+            Form::ChannelRows => nchw::run(ctx, spec, extents, weights, x, &finish),
+            Form::Winograd => winograd::run(ctx, spec, extents, weights, x, &finish),
+            Form::Matrix => implicit::run(ctx, spec, extents, weights, x, &finish),
+            Form::ChannelLanes => nhwc::run(ctx, spec, extents, weights, x, &finish),
             Form::DepthwiseRows | Form::DepthwiseLanes => {
-                depthwise::run(ctx, spec, &extents, weights, x, &finish)
+                depthwise::run(ctx, spec, extents, weights, x, &finish)
             }
         }
     }

@@ -14,7 +14,7 @@
 //! multiply-adds: how the image is cut changes no bit of the result.
 
 use super::params::Image;
-use crate::simd::{Activation, Simd, Tier, leaky_relu, relu, relu6};
+use crate::simd::{Activation, MAX_LANES, Simd, Tier, leaky_relu, relu, relu6};
 
 /// The most rows of a tile of any tier.
 pub(super) const MAX_ROWS: usize = 8;
@@ -90,11 +90,11 @@ enum Kind {
 /// Where sums go: output, residual, activation.
 #[derive(Clone, Copy)]
 pub(super) struct Finish<'a> {
-    out: Image,
-    residual: Option<Image>,
-    activation: Activation,
+    pub out: Image,
+    pub residual: Option<Image>,
+    pub activation: Activation,
     /// A value per output channel, or none.
-    slopes: &'a [f32],
+    pub slopes: &'a [f32],
     kind: Kind,
 }
 
@@ -122,6 +122,15 @@ impl<'a> Finish<'a> {
         }
     }
 
+    /// The same for other memory.
+    pub(super) fn moved(&self, out: Image, residual: Option<Image>) -> Finish<'a> {
+        Finish {
+            out,
+            residual,
+            ..*self
+        }
+    }
+
     /// The offsets of an output element and of its residual.
     #[inline(always)]
     pub(super) fn place(&self, n: usize, c: usize, y: usize, x: usize) -> Place {
@@ -140,10 +149,6 @@ impl<'a> Finish<'a> {
         }
     }
 
-    pub(super) fn has_residual(&self) -> bool {
-        self.residual.is_some()
-    }
-
     /// The rows of an image, of `columns` columns, follow one another without a gap.
     pub(super) fn rows_together(&self, columns: usize) -> bool {
         let columns = columns as isize;
@@ -160,6 +165,85 @@ impl<'a> Finish<'a> {
     /// Neighbouring channels are neighbours in memory.
     pub(super) fn channels_together(&self) -> bool {
         self.out.c == 1 && self.residual.is_none_or(|r| r.c == 1)
+    }
+
+    /// The slopes of a vector of channels from `channel` on; zeros where there are none.
+    #[inline(always)]
+    pub(super) fn slope_lanes<S: Simd>(&self, simd: S, channel: usize) -> S::F32 {
+        simd.load_partial(&self.slopes[channel.min(self.slopes.len())..])
+    }
+
+    #[inline(always)]
+    fn activate<S: Simd>(&self, simd: S, x: S::F32, slope: S::F32) -> S::F32 {
+        match self.kind {
+            Kind::None => x,
+            Kind::Relu => relu(simd, x),
+            Kind::Relu6 => relu6(simd, x),
+            Kind::Slope => leaky_relu(simd, x, slope),
+            Kind::Other => self.activation.apply(simd, x),
+        }
+    }
+
+    /// Finishes a vector whose first `count` lanes are neighbours in memory, and stores it.
+    ///
+    /// # Safety
+    /// They are inside of output and residual, and nobody else's.
+    #[inline(always)]
+    pub(super) unsafe fn store_run<S: Simd>(
+        &self,
+        simd: S,
+        x: S::F32,
+        slope: S::F32,
+        place: Place,
+        count: usize,
+    ) {
+        let mut x = x;
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Some(residual) = self.residual {
+                let from = residual.ptr.wrapping_offset(place.residual);
+                x = simd.add(x, simd.load_partial_ptr(from, count));
+            }
+            let to = self.out.ptr.wrapping_offset(place.out);
+            simd.store_partial_ptr(to, count, self.activate(simd, x, slope));
+        }
+    }
+
+    /// Finishes a vector whose first `count` lanes are neighbouring pixels of a row, and stores it.
+    ///
+    /// # Safety
+    /// As for [`store_run`](Finish::store_run).
+    #[inline(always)]
+    pub(super) unsafe fn store_pixels<S: Simd>(
+        &self,
+        simd: S,
+        x: S::F32,
+        slope: S::F32,
+        place: Place,
+        count: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.columns_together() {
+                return self.store_run(simd, x, slope, place, count);
+            }
+            let step = Place {
+                out: self.out.x,
+                residual: self.residual.map_or(0, |r| r.x),
+            };
+            let mut values = [0.0; MAX_LANES];
+            if let Some(residual) = self.residual {
+                for (i, value) in values.iter_mut().enumerate().take(count) {
+                    let at = place.moved(step, i).residual;
+                    *value = *residual.ptr.wrapping_offset(at);
+                }
+            }
+            let x = simd.add(x, simd.load(&values));
+            simd.store(&mut values, self.activate(simd, x, slope));
+            for (i, value) in values.iter().enumerate().take(count) {
+                *self.out.ptr.wrapping_offset(place.moved(step, i).out) = *value;
+            }
+        }
     }
 
     /// The sums need no more than a few instructions, applied in registers.

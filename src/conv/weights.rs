@@ -6,11 +6,14 @@
 //! register is wasted on channels that do not exist and all tiles hide the
 //! latency of their multiply-adds about equally well.
 
-use super::params::Spec;
+use super::implicit::Left;
+use super::params::{Spec, axes};
 use super::tile::{MAX_VECTORS, channel_rows, channel_vectors};
+use super::winograd;
 use crate::error::{Error, Result, Status};
+use crate::gemm::{PackedMatrix, Side, Strided};
 use crate::runtime::{Buffer, Context, Scratch};
-use crate::simd::{Activation, Isa, Tier};
+use crate::simd::{Activation, Isa, Tier, dispatch};
 use crate::tensor::View;
 use std::ops::Range;
 
@@ -71,6 +74,20 @@ pub(super) enum Form {
     DepthwiseRows,
     /// NHWC: per tap all output channels.
     DepthwiseLanes,
+    /// NCHW: per group a matrix of output channels by terms; a plan has it packed for the engine too.
+    Matrix,
+    /// Either layout: per group, per panel of vectors, per point, per input channel, the panel's vectors.
+    Winograd,
+}
+
+impl Form {
+    /// Values of an output channel.
+    fn depth(self, spec: &Spec) -> usize {
+        match self {
+            Form::Winograd => winograd::POINTS * spec.cg,
+            _ => spec.depth(),
+        }
+    }
 }
 
 /// Memory of a plan, or of a call.
@@ -88,6 +105,10 @@ pub(super) struct Weights<'c> {
     weights: usize,
     /// Panels in a group.
     pub panels: usize,
+    /// For [`Form::Matrix`], in a plan: the matrix of each group.
+    matrices: Vec<PackedMatrix>,
+    /// Rows and columns of one of them.
+    matrix: [usize; 2],
 }
 
 impl Weights<'static> {
@@ -101,7 +122,16 @@ impl Weights<'static> {
         slope: Option<&View<'_, f32>>,
     ) -> Result<Weights<'static>> {
         let storage = |len| Ok(Storage::Plan(ctx.buffer(len)?));
-        Weights::new(ctx, spec, form, weight, bias, slope, storage)
+        let mut weights = Weights::new(ctx, spec, form, weight, bias, slope, storage)?;
+        if form == Form::Matrix {
+            for group in 0..spec.groups {
+                let source = weights.matrix(group);
+                let (lines, k) = (spec.og, spec.depth());
+                let packed = PackedMatrix::new(ctx, ctx.isa(), Side::A, lines, k, source)?;
+                weights.matrices.push(packed);
+            }
+        }
+        Ok(weights)
     }
 }
 
@@ -133,11 +163,11 @@ impl<'c> Weights<'c> {
         let outputs = spec.outputs();
         let panels = match form {
             Form::ChannelRows => spec.og.div_ceil(channel_rows(isa.tier())),
-            Form::ChannelLanes => spec
+            Form::ChannelLanes | Form::Winograd => spec
                 .og
                 .div_ceil(lanes)
                 .div_ceil(channel_vectors(isa.tier())),
-            Form::DepthwiseRows | Form::DepthwiseLanes => 1,
+            Form::DepthwiseRows | Form::DepthwiseLanes | Form::Matrix => 1,
         };
         let slope_values = match (slope, spec.activation) {
             (None, Activation::LeakyRelu { .. }) | (Some(_), _) => outputs,
@@ -146,12 +176,12 @@ impl<'c> Weights<'c> {
         // Vectors of a panel may reach beyond the last channel.
         let pad = MAX_VECTORS * lanes;
         let group = match form {
-            Form::ChannelLanes => spec.og.checked_next_multiple_of(lanes),
+            Form::ChannelLanes | Form::Winograd => spec.og.checked_next_multiple_of(lanes),
             _ => Some(spec.og),
         };
         let len = group
             .and_then(|group| group.checked_mul(spec.groups))
-            .and_then(|all| all.checked_mul(spec.depth()))
+            .and_then(|all| all.checked_mul(form.depth(spec)))
             .and_then(|all| all.checked_add(2 * outputs + 3 * pad))
             .ok_or_else(|| {
                 Error::new(Status::OutOfMemory, "conv2d: the packed weight overflows")
@@ -188,6 +218,8 @@ impl<'c> Weights<'c> {
             slopes: slopes_at..slopes_at + slope_values,
             weights: weights_at,
             panels,
+            matrices: Vec::new(),
+            matrix: [spec.og, spec.depth()],
         })
     }
 
@@ -206,6 +238,19 @@ impl<'c> Weights<'c> {
     /// A factor per output channel, or nothing.
     pub(super) fn slopes(&self) -> &[f32] {
         &self.data()[self.slopes.clone()]
+    }
+
+    /// The matrix of a group.
+    pub(super) fn matrix(&self, group: usize) -> Left<'_> {
+        if let Some(matrix) = self.matrices.get(group) {
+            return Left::Packed(matrix);
+        }
+        let [rows, columns] = self.matrix;
+        let len = rows * columns;
+        Left::Strided(Strided::compact(
+            &self.weights()[group * len..][..len],
+            columns,
+        ))
     }
 
     /// The packed weights.
@@ -245,7 +290,7 @@ fn pack(
         return Ok(());
     }
     match form {
-        Form::DepthwiseRows => {
+        Form::DepthwiseRows | Form::Matrix => {
             for o in 0..spec.outputs() {
                 copy_terms(weight, o, &mut body[o * depth..], 1);
             }
@@ -275,6 +320,30 @@ fn pack(
                 for (m, o) in rows.clone().enumerate() {
                     copy_terms(weight, g * og + o, &mut panel[m..], rows.len());
                 }
+            })
+        }
+        Form::Winograd => {
+            let vectors = og.div_ceil(lanes);
+            let depth = form.depth(spec);
+            let [_, c, y, x] = axes(spec.layout);
+            let base = Shared(body.as_mut_ptr());
+            ctx.parallel_for(groups * panels, |task| {
+                let (g, p) = (task / panels, task % panels);
+                let own = part(vectors, panels, p);
+                // SAFETY: the panels of all groups follow one another without overlap, og
+                // rounded up to whole vectors of them.
+                let panel = unsafe {
+                    std::slice::from_raw_parts_mut(
+                        base.get().add((g * vectors + own.start) * lanes * depth),
+                        own.len() * lanes * depth,
+                    )
+                };
+                let channels = g * og + own.start * lanes..g * og + own.end * lanes;
+                let end = (g + 1) * og;
+                let (axes, inputs) = ([c, y, x], spec.cg);
+                dispatch!(ctx.isa(), simd => {
+                    winograd::pack(simd, weight, axes, inputs, channels, end, panel);
+                });
             })
         }
         Form::ChannelLanes => {

@@ -95,6 +95,20 @@ impl<'a> Strided<'a> {
         }
     }
 
+    /// Lines of `k` elements, one after the other. Panics unless `k` divides the length.
+    pub fn compact(values: &'a [f32], k: usize) -> Strided<'a> {
+        let lines = values.len().checked_div(k).unwrap_or(0);
+        assert_eq!(lines * k, values.len());
+        Strided {
+            ptr: values.as_ptr(),
+            lines,
+            k,
+            line_stride: k as isize,
+            k_stride: 1,
+            memory: PhantomData,
+        }
+    }
+
     /// The columns of a matrix (k, lines) are the lines: `b` of `a · b`.
     /// Panics unless there are two dimensions.
     pub fn columns(matrix: View<'a, f32>) -> Strided<'a> {

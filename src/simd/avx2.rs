@@ -27,6 +27,36 @@ fn first(count: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(FIRST.as_ptr().add(8 - count).cast()) }
 }
 
+/// Stores the first `count` lanes by the powers of two in their count. A masked store would be one
+/// instruction, but AMD's cores take some twenty cycles for it, even if the mask is full.
+///
+/// # Safety
+/// The CPU has AVX2, and `ptr` is valid for writing `min(count, 8)` lanes.
+#[inline(always)]
+unsafe fn store_first(ptr: *mut f32, count: usize, v: __m256) {
+    // SAFETY: each store is as long as the power of two that is in the count.
+    unsafe {
+        if count >= 8 {
+            return _mm256_storeu_ps(ptr, v);
+        }
+        let mut ptr = ptr;
+        let mut rest = _mm256_castps256_ps128(v);
+        if count & 4 != 0 {
+            _mm_storeu_ps(ptr, rest);
+            rest = _mm256_extractf128_ps::<1>(v);
+            ptr = ptr.add(4);
+        }
+        if count & 2 != 0 {
+            _mm_storel_pd(ptr.cast(), _mm_castps_pd(rest));
+            rest = _mm_movehl_ps(rest, rest);
+            ptr = ptr.add(2);
+        }
+        if count & 1 != 0 {
+            _mm_store_ss(ptr, rest);
+        }
+    }
+}
+
 macro_rules! safe_ops {
     ($($name:ident($($arg:ident: $ty:ty),*) -> $ret:ty = $body:expr;)*) => {$(
         #[inline(always)]
@@ -58,11 +88,11 @@ impl Simd for Avx2 {
         load_ptr(ptr: *const f32) -> __m256 = _mm256_loadu_ps(ptr);
         store_ptr(ptr: *mut f32, v: __m256) = _mm256_storeu_ps(ptr, v);
         load_partial_ptr(ptr: *const f32, count: usize) -> __m256 = _mm256_maskload_ps(ptr, first(count));
-        store_partial_ptr(ptr: *mut f32, count: usize, v: __m256) = _mm256_maskstore_ps(ptr, first(count), v);
+        store_partial_ptr(ptr: *mut f32, count: usize, v: __m256) = store_first(ptr, count, v);
         load_i32_ptr(ptr: *const i32) -> __m256i = _mm256_loadu_si256(ptr.cast());
         store_i32_ptr(ptr: *mut i32, v: __m256i) = _mm256_storeu_si256(ptr.cast(), v);
         load_i32_partial_ptr(ptr: *const i32, count: usize) -> __m256i = _mm256_maskload_epi32(ptr, first(count));
-        store_i32_partial_ptr(ptr: *mut i32, count: usize, v: __m256i) = _mm256_maskstore_epi32(ptr, first(count), v);
+        store_i32_partial_ptr(ptr: *mut i32, count: usize, v: __m256i) = store_first(ptr.cast(), count, _mm256_castsi256_ps(v));
         load_u8_ptr(ptr: *const u8) -> __m256i = _mm256_cvtepu8_epi32(_mm_loadl_epi64(ptr.cast()));
         store_u8_ptr(ptr: *mut u8, v: __m256i) = {
             let words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));

@@ -17,6 +17,9 @@ use crate::simd::{Simd, dispatch};
 
 /// Windows from this many elements on are joined by doubling.
 const DOUBLING: usize = 6;
+/// Lines in turn: a load that spans two stores waits until both are in the cache, so windows are not
+/// read from a line that was only just written.
+const LINES: usize = 8;
 /// Room for a vector of any tier.
 const SLACK: usize = 16;
 
@@ -28,8 +31,10 @@ struct Plan {
     rows: usize,
     /// Bands of a task.
     group: usize,
-    /// Elements of the line.
+    /// Elements of a line.
     line: usize,
+    /// Lines that are made before the first is read.
+    lines: usize,
     /// Elements of an output row, with room behind.
     width: usize,
     /// Rows of the stage; 0 when the input is read where it lies.
@@ -51,13 +56,14 @@ impl Plan {
             rows: band,
             group: (super::TASK / (rows.input * cols.input).max(1)).clamp(1, 64),
             line: windows.max(cols.before + cols.input) + 3 * SLACK,
+            lines: band.min(LINES),
             width: cols.output + SLACK,
             staged,
         }
     }
 
     fn scratch(&self, job: &Job) -> usize {
-        self.line + 2 * self.width + self.staged * job.cols.input + SLACK
+        self.lines * self.line + 2 * self.width + self.staged * job.cols.input + SLACK
     }
 }
 
@@ -98,10 +104,10 @@ unsafe fn task_of_bands<S: Simd, J: Join>(
     bands: std::ops::Range<usize>,
     scratch: &mut [f32],
 ) {
-    let (line, rest) = scratch.split_at_mut(plan.line);
+    let (lines, rest) = scratch.split_at_mut(plan.lines * plan.line);
     let (divisors, rest) = rest.split_at_mut(plan.width);
     let (staged_out, stage) = rest.split_at_mut(plan.width);
-    line.fill(J::NEUTRAL);
+    lines.fill(J::NEUTRAL);
     for (col, divisor_of) in divisors.iter_mut().enumerate() {
         *divisor_of = job.cols.count(col.min(job.cols.output - 1), divisor);
     }
@@ -118,26 +124,32 @@ unsafe fn task_of_bands<S: Simd, J: Join>(
             // SAFETY: the stage has room for the rows of a band.
             unsafe { source.stage(simd, join, job, first..end, stage) };
         }
-        for row in first..end {
-            let by = match divisor {
-                Divisor::None => None,
-                _ => Some((divisors.as_ptr(), job.row_divisor(row, divisor))),
-            };
-            let out = job
-                .out
-                .plane(image, channel)
-                .wrapping_offset(row as isize * job.out.y);
-            // SAFETY: taps are inside of the input or the stage, `W` elements each; the line has
-            // room for the windows and a vector; output rows have `OW` elements.
-            unsafe {
-                source.join_down(simd, join, job, row, line);
-                if job.out.x == 1 {
-                    across_any(simd, join, job, line, out, by);
-                } else {
-                    let staged = staged_out.as_mut_ptr();
-                    across_any(simd, join, job, line, staged, by);
-                    for (col, value) in staged_out.iter().enumerate().take(job.cols.output) {
-                        *out.offset(col as isize * job.out.x) = *value;
+        for start in (first..end).step_by(plan.lines) {
+            let rows = start..end.min(start + plan.lines);
+            for (row, line) in rows.clone().zip(lines.chunks_exact_mut(plan.line)) {
+                // SAFETY: taps are inside of the input or the stage, `W` elements each; the line has
+                // room for the windows and a vector.
+                unsafe { source.join_down(simd, join, job, row, line) };
+            }
+            for (row, line) in rows.zip(lines.chunks_exact_mut(plan.line)) {
+                let by = match divisor {
+                    Divisor::None => None,
+                    _ => Some((divisors.as_ptr(), job.row_divisor(row, divisor))),
+                };
+                let out = job
+                    .out
+                    .plane(image, channel)
+                    .wrapping_offset(row as isize * job.out.y);
+                // SAFETY: as above; output rows have `OW` elements.
+                unsafe {
+                    if job.out.x == 1 {
+                        across_any(simd, join, job, line, out, by);
+                    } else {
+                        let staged = staged_out.as_mut_ptr();
+                        across_any(simd, join, job, line, staged, by);
+                        for (col, value) in staged_out.iter().enumerate().take(job.cols.output) {
+                            *out.offset(col as isize * job.out.x) = *value;
+                        }
                     }
                 }
             }

@@ -1,0 +1,12 @@
+//! conv2d against a scalar oracle in f64, on every tier, over random options; and against
+//! its peers.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod case;
+mod errors;
+mod oracle;
+mod peers;
+mod properties;
+mod winograd;
