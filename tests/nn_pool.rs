@@ -371,7 +371,7 @@ fn windows_of_networks() {
     ] {
         if quick() {
             // Still more channels than lanes.
-            (shape[1], shape[2]) = (shape[1].min(19), shape[2].min(56));
+            (shape[1], shape[2]) = (shape[1].min(17), shape[2].min(33).max(kernel[0]));
         }
         let x = Images::random(&mut random, shape);
         let mut expected = None;
@@ -411,7 +411,9 @@ fn windows_of_networks() {
                     );
                 }
                 assert_eq!(run(2), one);
-                assert_eq!(run(7), one);
+                if !quick() {
+                    assert_eq!(run(7), one);
+                }
             }
         }
     }

@@ -102,7 +102,7 @@ fn sampled(check: impl Fn(&[f32]) + Sync) {
     let stride = if std::env::var_os("OMMA_TEST_EVERY_FLOAT").is_some() {
         1
     } else if quick() {
-        100_003
+        20_011
     } else {
         1009
     };
