@@ -172,13 +172,13 @@ impl Case {
                 let g = o / (outputs / p.groups);
                 for oy in 0..oh {
                     let rows = taps(0, oy, kh, h);
-                    for ox in 0..ow {
+                    for (ox, column) in columns.iter().enumerate() {
                         let (mut sum, mut size) = (0f64, 0f64);
                         for k in 0..cg {
                             for &(ky, y) in &rows {
                                 let row = &inputs[((i * c + g * cg + k) * h + y) * w..][..w];
                                 let weights = &weights[((o * cg + k) * kh + ky) * kw..][..kw];
-                                for &(kx, x) in &columns[ox] {
+                                for &(kx, x) in column {
                                     let term = row[x] * weights[kx];
                                     sum += term;
                                     size += term.abs();
