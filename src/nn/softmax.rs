@@ -234,7 +234,7 @@ unsafe fn row_exp<S: Simd, const LOG: bool>(
         while at + 4 * lanes <= len {
             for (k, sum) in sum.iter_mut().enumerate() {
                 let v = simd.load_ptr(x.add(at + k * lanes));
-                let e = math::exp(simd, simd.sub(v, base));
+                let e = math::exp_nonpositive(simd, simd.sub(v, base));
                 *sum = simd.add(*sum, e);
                 if !LOG {
                     simd.store_ptr(out.add(at + k * lanes), e);
@@ -245,7 +245,7 @@ unsafe fn row_exp<S: Simd, const LOG: bool>(
         while at < len {
             // Lanes beyond the end are exp(-inf) = 0.
             let v = load_or_least(simd, x.add(at), len - at);
-            let e = math::exp(simd, simd.sub(v, base));
+            let e = math::exp_nonpositive(simd, simd.sub(v, base));
             sum[0] = simd.add(sum[0], e);
             if !LOG {
                 simd.store_partial_ptr(out.add(at), len - at, e);
@@ -497,7 +497,7 @@ unsafe fn softmax_columns<S: Simd, const V: usize, const LOG: bool>(
             // SAFETY: as above.
             unsafe {
                 let v = simd.load_ptr(x.offset(row * x_step).add(k * lanes));
-                let e = math::exp(simd, simd.sub(v, max[k]));
+                let e = math::exp_nonpositive(simd, simd.sub(v, max[k]));
                 *sum = simd.add(*sum, e);
                 if !LOG {
                     simd.store_ptr(out.offset(row * out_step).add(k * lanes), e);
