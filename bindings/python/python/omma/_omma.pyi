@@ -1,0 +1,357 @@
+# What the extension module exports; the documentation is in the docstrings.
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Literal, Protocol, TypeAlias, final, overload, type_check_only
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Self, TypeVar
+
+__all__ = [
+    "Context",
+    "Conv2d",
+    "Letterbox",
+    "Linear",
+    "avg_pool2d",
+    "batched_nms",
+    "box_iou",
+    "box_iou_elementwise",
+    "conv2d",
+    "gelu",
+    "gelu_tanh",
+    "get_num_threads",
+    "hardswish",
+    "image_to_tensor",
+    "isa",
+    "isa_available",
+    "leaky_relu",
+    "letterbox",
+    "linear",
+    "log_softmax",
+    "matmul",
+    "max_pool2d",
+    "nms",
+    "prelu",
+    "relu",
+    "relu6",
+    "resize",
+    "set_num_threads",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "tanh",
+    "__version__",
+]
+
+__version__: str
+
+@type_check_only
+class _SupportsDLPack(Protocol):
+    """An array of another library whose memory is the CPU's."""
+
+    def __dlpack__(self, *, max_version: tuple[int, int] | None = None) -> Any: ...
+
+@type_check_only
+class _OldDLPack(Protocol):
+    """The same from before DLPack had versions."""
+
+    def __dlpack__(self) -> Any: ...
+
+_DLPack: TypeAlias = _SupportsDLPack | _OldDLPack
+_Scalars: TypeAlias = float | Sequence[float] | Sequence[Sequence[Any]]
+_Floats: TypeAlias = npt.NDArray[np.float32] | _DLPack | _Scalars
+_Integers: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.int32] | _DLPack | Sequence[int]
+_Float32: TypeAlias = npt.NDArray[np.float32]
+_Int64: TypeAlias = npt.NDArray[np.int64]
+_Pair: TypeAlias = int | tuple[int, int] | Sequence[int]
+_Sides: TypeAlias = int | tuple[int, int] | tuple[int, int, int, int] | Sequence[int]
+_Size: TypeAlias = tuple[int, int] | Sequence[int]
+_Isa: TypeAlias = Literal["portable", "neon", "avx2", "avx512"]
+_Layout: TypeAlias = Literal["NCHW", "NHWC"]
+_Algorithm: TypeAlias = Literal["auto", "implicit_gemm", "direct", "winograd"]
+_LinearActivation: TypeAlias = Literal[
+    "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "hardswish", "gelu", "gelu_tanh"
+]
+_Activation: TypeAlias = _LinearActivation | Literal["prelu"]
+_Kind: TypeAlias = Literal["iou", "giou", "diou", "ciou"]
+_Format: TypeAlias = Literal["xyxy", "xywh", "cxcywh", "corners"]
+_Overlap: TypeAlias = Literal["union", "min"]
+_Interpolation: TypeAlias = Literal["linear", "nearest", "cubic", "area"]
+_Coordinates: TypeAlias = Literal["half_pixel", "align_corners", "asymmetric"]
+
+_Image: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | _DLPack
+_Channels: TypeAlias = float | Sequence[float]
+
+# An operator returns what it is given as `out`, else a new array.
+_Out = TypeVar("_Out", default=_Float32)
+_Pixel = TypeVar("_Pixel", bound=np.uint8 | np.float32)
+
+@final
+class Context:
+    def __new__(cls, *, num_threads: int = 0, max_isa: _Isa | None = None) -> Self: ...
+    @property
+    def num_threads(self) -> int: ...
+    @property
+    def isa(self) -> _Isa: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        _exc_type: type[BaseException] | None,
+        _exc_value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None: ...
+
+def set_num_threads(num_threads: int) -> None: ...
+def get_num_threads() -> int: ...
+def isa() -> _Isa: ...
+def isa_available(name: _Isa) -> bool: ...
+def conv2d(
+    x: _Floats,
+    w: _Floats,
+    bias: _Floats | None = None,
+    *,
+    residual: _Floats | None = None,
+    stride: _Pair = 1,
+    padding: _Sides = 0,
+    dilation: _Pair = 1,
+    groups: int = 1,
+    activation: _Activation | None = None,
+    negative_slope: float = 0.01,
+    activation_slope: _Floats | None = None,
+    layout: _Layout = "NCHW",
+    algorithm: _Algorithm = "auto",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@final
+class Conv2d:
+    def __new__(
+        cls,
+        w: _Floats,
+        bias: _Floats | None = None,
+        *,
+        stride: _Pair = 1,
+        padding: _Sides = 0,
+        dilation: _Pair = 1,
+        groups: int = 1,
+        activation: _Activation | None = None,
+        negative_slope: float = 0.01,
+        activation_slope: _Floats | None = None,
+        layout: _Layout = "NCHW",
+        algorithm: _Algorithm = "auto",
+        ctx: Context | None = None,
+    ) -> Self: ...
+    def run(
+        self,
+        x: _Floats,
+        residual: _Floats | None = None,
+        out: _Out | None = None,
+        *,
+        ctx: Context | None = None,
+    ) -> _Out: ...
+    def describe(self) -> str: ...
+
+def matmul(
+    a: _Floats, b: _Floats, *, out: _Out | None = None, ctx: Context | None = None
+) -> _Out: ...
+def linear(
+    x: _Floats,
+    w: _Floats,
+    bias: _Floats | None = None,
+    *,
+    activation: _LinearActivation | None = None,
+    negative_slope: float = 0.01,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@final
+class Linear:
+    def __new__(
+        cls,
+        w: _Floats,
+        bias: _Floats | None = None,
+        *,
+        activation: _LinearActivation | None = None,
+        negative_slope: float = 0.01,
+        ctx: Context | None = None,
+    ) -> Self: ...
+    def run(
+        self, x: _Floats, out: _Out | None = None, *, ctx: Context | None = None
+    ) -> _Out: ...
+    def describe(self) -> str: ...
+
+def relu(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
+def relu6(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
+def sigmoid(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
+def tanh(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
+def silu(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
+def hardswish(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
+def gelu(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
+def gelu_tanh(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
+def leaky_relu(
+    x: _Floats,
+    negative_slope: float = 0.01,
+    *,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+def prelu(
+    x: _Floats,
+    slope: _Floats,
+    *,
+    axis: int = 1,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+def softmax(
+    x: _Floats, axis: int = -1, *, out: _Out | None = None, ctx: Context | None = None
+) -> _Out: ...
+def log_softmax(
+    x: _Floats, axis: int = -1, *, out: _Out | None = None, ctx: Context | None = None
+) -> _Out: ...
+@overload
+def max_pool2d(
+    x: _Floats,
+    kernel_size: _Pair,
+    stride: _Pair | None = None,
+    padding: _Sides = 0,
+    dilation: _Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: Literal[False] = False,
+    *,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def max_pool2d(
+    x: _Floats,
+    kernel_size: _Pair,
+    stride: _Pair | None = None,
+    padding: _Sides = 0,
+    dilation: _Pair = 1,
+    ceil_mode: bool = False,
+    *,
+    return_indices: Literal[True],
+    layout: _Layout = "NCHW",
+    out: tuple[_Float32, _Int64] | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Float32, _Int64]: ...
+def avg_pool2d(
+    x: _Floats,
+    kernel_size: _Pair,
+    stride: _Pair | None = None,
+    padding: _Sides = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+    *,
+    dilation: _Pair = 1,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+def box_iou(
+    a: _Floats,
+    b: _Floats,
+    *,
+    kind: _Kind = "iou",
+    format: _Format = "xyxy",
+    offset: int = 0,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+def box_iou_elementwise(
+    a: _Floats,
+    b: _Floats,
+    *,
+    kind: _Kind = "iou",
+    format: _Format = "xyxy",
+    offset: int = 0,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+def nms(
+    boxes: _Floats,
+    scores: _Floats,
+    iou_threshold: float,
+    *,
+    score_threshold: float | None = None,
+    max_output: int = 0,
+    max_candidates: int = 0,
+    format: _Format = "xyxy",
+    offset: int = 0,
+    overlap: _Overlap = "union",
+    out: _Int64 | None = None,
+    ctx: Context | None = None,
+) -> _Int64: ...
+def batched_nms(
+    boxes: _Floats,
+    scores: _Floats,
+    classes: _Integers,
+    iou_threshold: float,
+    *,
+    score_threshold: float | None = None,
+    max_output: int = 0,
+    max_candidates: int = 0,
+    format: _Format = "xyxy",
+    offset: int = 0,
+    overlap: _Overlap = "union",
+    out: _Int64 | None = None,
+    ctx: Context | None = None,
+) -> _Int64: ...
+@overload
+def resize(
+    img: npt.NDArray[_Pixel],
+    size_hw: _Size,
+    interpolation: _Interpolation = "linear",
+    *,
+    coordinates: _Coordinates | None = None,
+    antialias: bool = False,
+    out: None = None,
+    ctx: Context | None = None,
+) -> npt.NDArray[_Pixel]: ...
+@overload
+def resize(
+    img: _Image,
+    size_hw: _Size,
+    interpolation: _Interpolation = "linear",
+    *,
+    coordinates: _Coordinates | None = None,
+    antialias: bool = False,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+def image_to_tensor(
+    img: _Image,
+    size_hw: _Size | None = None,
+    *,
+    mean: _Channels = 0.0,
+    std: _Channels = 1.0,
+    swap_rb: bool = False,
+    letterbox: bool = False,
+    pad_value: float = 114.0,
+    scale: float | None = None,
+    interpolation: Literal["linear", "area"] = "linear",
+    coordinates: _Coordinates | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@final
+class Letterbox:
+    @property
+    def top(self) -> int: ...
+    @property
+    def left(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def scale_y(self) -> float: ...
+    @property
+    def scale_x(self) -> float: ...
+
+def letterbox(image_hw: _Size, frame_hw: _Size) -> Letterbox: ...

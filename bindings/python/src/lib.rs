@@ -1,0 +1,43 @@
+//! `omma._omma`, the extension module of the Python package: omma's operators over numpy arrays
+//! and DLPack tensors.
+//!
+//! Each function here describes its arrays as tensors of the C ABI, makes the array of the result
+//! and calls the export of omma with the same name, so that Python has the checks and the words of
+//! the C ABI. An operator is one function in the file of its family, its name below, and its
+//! signature in `python/omma/_omma.pyi`.
+
+use pyo3::prelude::*;
+
+mod boxes;
+mod call;
+mod context;
+mod conv;
+mod dlpack;
+mod image;
+mod linear;
+mod nn;
+mod plan;
+mod tensor;
+
+#[pymodule]
+mod _omma {
+    use super::*;
+
+    #[pymodule_export]
+    use super::{
+        boxes::{batched_nms, box_iou, box_iou_elementwise, nms},
+        context::{Context, get_num_threads, isa, isa_available, set_num_threads},
+        conv::{Conv2d, conv2d},
+        image::{Letterbox, image_to_tensor, letterbox, resize},
+        linear::{Linear, linear, matmul},
+        nn::{
+            avg_pool2d, gelu, gelu_tanh, hardswish, leaky_relu, log_softmax, max_pool2d, prelu,
+            relu, relu6, sigmoid, silu, softmax, tanh,
+        },
+    };
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", context::version())
+    }
+}

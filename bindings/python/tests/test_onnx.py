@@ -1,0 +1,302 @@
+"""The node cases of ONNX, for every operator that omma has.
+
+A small adapter turns a node's attributes and inputs into calls of omma. A case that omma cannot
+express is listed with its reason. One that is neither run nor listed fails, and so does one that
+is listed and gone, or listed although omma computes it.
+"""
+
+import warnings
+
+import numpy as np
+import onnx
+import pytest
+
+import omma
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from onnx.backend.test.case.node import collect_testcases
+
+    EVERY = {case.name: case for case in collect_testcases()}
+
+
+class Inexpressible(Exception):
+    pass
+
+
+def window(attributes, shape, kernel):
+    """stride, padding and dilation, for an image of that shape, as 2-d arguments of omma."""
+    rank = len(kernel)
+    stride = attributes.get("strides", [1] * rank)
+    dilation = attributes.get("dilations", [1] * rank)
+    auto = attributes.get("auto_pad", b"NOTSET")
+    if auto in (b"SAME_UPPER", b"SAME_LOWER"):
+        before, after = [], []
+        for size, k, s, d in zip(shape, kernel, stride, dilation):
+            total = max((-(-size // s) - 1) * s + d * (k - 1) + 1 - size, 0)
+            small, large = total // 2, total - total // 2
+            before.append(small if auto == b"SAME_UPPER" else large)
+            after.append(large if auto == b"SAME_UPPER" else small)
+    else:
+        pads = attributes.get("pads", [0] * 2 * rank)
+        before, after = pads[:rank], pads[rank:]
+    if rank == 1:
+        return dict(stride=(1, *stride), padding=(0, 0, *before, *after), dilation=(1, *dilation))
+    if rank != 2:
+        raise Inexpressible
+    padding = (before[0], after[0], before[1], after[1])
+    return dict(stride=tuple(stride), padding=padding, dilation=tuple(dilation))
+
+
+def conv(attributes, x, w, bias=None):
+    options = window(attributes, x.shape[2:], w.shape[2:])
+    return omma.conv2d(x, w, bias, groups=attributes.get("group", 1), **options)
+
+
+def pool(function, attributes, x, **extra):
+    kernel = attributes["kernel_shape"]
+    options = window(attributes, x.shape[2:], kernel)
+    options["ceil_mode"] = bool(attributes.get("ceil_mode", 0))
+    if len(kernel) == 1:
+        return function(x[:, :, None], (1, *kernel), **options, **extra)[:, :, 0]
+    return function(x, tuple(kernel), **options, **extra)
+
+
+def max_pool(attributes, x, outputs=1):
+    if outputs == 1:
+        return pool(omma.max_pool2d, attributes, x)
+    values, indices = pool(omma.max_pool2d, attributes, x, return_indices=True)
+    # ONNX counts through all planes, and by columns if asked to.
+    n, c, h, w = x.shape
+    if attributes.get("storage_order"):
+        indices = indices % w * h + indices // w
+    planes = np.arange(n * c).reshape(n, c, 1, 1)
+    return values, indices + planes * (h * w)
+
+
+def average_pool(attributes, x):
+    include = bool(attributes.get("count_include_pad", 0))
+    return pool(omma.avg_pool2d, attributes, x, count_include_pad=include)
+
+
+def clip(attributes, x, low=None, high=None):
+    if low == 0 and high is None:
+        return omma.relu(x)
+    if low == 0 and high == 6:
+        return omma.relu6(x)
+    raise Inexpressible
+
+
+def gelu(attributes, x):
+    return omma.gelu_tanh(x) if attributes.get("approximate") == b"tanh" else omma.gelu(x)
+
+
+def swish(attributes, x):
+    if attributes.get("alpha", 1) != 1:
+        raise Inexpressible
+    return omma.silu(x)
+
+
+def matmul(attributes, a, b):
+    result = omma.matmul(a if a.ndim > 1 else a[None], b if b.ndim > 1 else b[:, None])
+    if a.ndim == 1:
+        result = result.squeeze(-2)
+    if b.ndim == 1:
+        result = result.squeeze(-1)
+    return result
+
+
+def gemm(attributes, a, b, c=None):
+    a = a.T if attributes.get("transA") else a
+    w = b if attributes.get("transB") else b.T
+    w = np.float32(attributes.get("alpha", 1)) * w
+    if c is None:
+        return omma.linear(a, w)
+    c = np.float32(attributes.get("beta", 1)) * c
+    if c.shape == (a.shape[0], w.shape[0]):
+        # A convolution of 1x1, whose residual is a matrix.
+        residual = np.ascontiguousarray(c.T)[None, :, None]
+        out = omma.conv2d(a.T[None, :, None], w[:, :, None, None], residual=residual)
+        return out[0, :, 0].T
+    return omma.linear(a, w, np.broadcast_to(c.reshape(-1), w.shape[:1]))
+
+
+def prelu(attributes, x, slope):
+    return omma.prelu(x, slope, axis=-1)
+
+
+def suppression(attributes, boxes, scores, most=None, iou_threshold=0.0, score_threshold=None):
+    kind = "cxcywh" if attributes.get("center_point_box") else "corners"
+    found = []
+    for batch, classes in enumerate(scores):
+        for index, row in enumerate(classes):
+            kept = omma.nms(
+                boxes[batch],
+                row,
+                float(np.squeeze(iou_threshold)),
+                score_threshold=None if score_threshold is None else float(np.squeeze(score_threshold)),
+                max_output=int(np.squeeze(most)),
+                format=kind,
+            )
+            found += [(batch, index, box) for box in kept]
+    return np.array(found, np.int64).reshape(-1, 3)
+
+
+def resize(attributes, x, roi=None, scales=None, sizes=None, op="Resize"):
+    mode = attributes.get("mode", b"nearest").decode()
+    coordinates = attributes.get("coordinate_transformation_mode", b"half_pixel").decode()
+    rounding = attributes.get("nearest_mode", b"round_prefer_floor").decode()
+    if op == "Upsample":
+        coordinates, rounding = "asymmetric", "floor"
+    h, w = x.shape[2:]
+    axes = attributes.get("axes", range(4))
+    if sizes is not None:
+        sizes = dict(zip(axes, sizes))
+        size = [int(sizes.get(2, h)), int(sizes.get(3, w))]
+        policy = attributes.get("keep_aspect_ratio_policy", b"stretch")
+        if policy != b"stretch":
+            ratios = [size[0] / h, size[1] / w]
+            ratio = min(ratios) if policy == b"not_larger" else max(ratios)
+            size = [int(ratio * h + 0.5), int(ratio * w + 0.5)]
+    else:
+        scales = dict(zip(axes, scales))
+        size = [int(np.float32(scales.get(2, 1)) * h), int(np.float32(scales.get(3, 1)) * w)]
+        # omma knows the sizes alone.
+        if [size[0] / h, size[1] / w] != [scales.get(2, 1), scales.get(3, 1)]:
+            raise Inexpressible
+    # omma's nearest with half pixels rounds ties up, and with whole ones down.
+    roundings = {"half_pixel": ("round_prefer_floor", "round_prefer_ceil"), "asymmetric": ("floor",)}
+    if mode == "nearest" and rounding not in roundings.get(coordinates, ()):
+        raise Inexpressible
+    options = dict(coordinates=coordinates, antialias=bool(attributes.get("antialias")))
+    planes = [omma.resize(plane, size, mode, **options) for plane in x.reshape(-1, h, w)]
+    return np.stack(planes).reshape(*x.shape[:2], *size)
+
+
+ADAPTERS = {
+    "AveragePool": average_pool,
+    "Clip": clip,
+    "Conv": conv,
+    "Gelu": gelu,
+    "Gemm": gemm,
+    "GlobalAveragePool": lambda a, x: omma.avg_pool2d(x, x.shape[2:]),
+    "GlobalMaxPool": lambda a, x: omma.max_pool2d(x, x.shape[2:]),
+    "HardSwish": lambda a, x: omma.hardswish(x),
+    "LeakyRelu": lambda a, x: omma.leaky_relu(x, a.get("alpha", 0.01)),
+    "LogSoftmax": lambda a, x: omma.log_softmax(x, a.get("axis", -1)),
+    "MatMul": matmul,
+    "MaxPool": max_pool,
+    "NonMaxSuppression": suppression,
+    "PRelu": prelu,
+    "Relu": lambda a, x: omma.relu(x),
+    "Resize": resize,
+    "Sigmoid": lambda a, x: omma.sigmoid(x),
+    "Softmax": lambda a, x: omma.softmax(x, a.get("axis", -1)),
+    "Swish": swish,
+    "Tanh": lambda a, x: omma.tanh(x),
+    "Upsample": lambda a, x, scales: resize(a, x, scales=scales, op="Upsample"),
+}
+
+LISTED = {
+    "pooling in omma is over two dimensions": """
+        averagepool_3d_default averagepool_3d_dilations_small
+        averagepool_3d_dilations_large_count_include_pad_is_0_ceil_mode_is_True
+        averagepool_3d_dilations_large_count_include_pad_is_0_ceil_mode_is_False
+        averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True
+        averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_False
+        maxpool_3d_default maxpool_3d_dilations maxpool_3d_dilations_use_ref_impl
+        maxpool_3d_dilations_use_ref_impl_large""",
+    "pooling in omma is of float32": "maxpool_2d_uint8",
+    "omma clips from 0 (relu) or from 0 to 6 (relu6)": """
+        clip clip_example clip_inbounds clip_outbounds clip_splitbounds clip_min_greater_than_max
+        clip_default_max clip_default_inbounds clip_default_int8_min clip_default_int8_max
+        clip_default_int8_inbounds""",
+    "omma has no cubic interpolation yet": """
+        resize_upsample_scales_cubic resize_upsample_scales_cubic_align_corners
+        resize_upsample_sizes_cubic resize_downsample_sizes_cubic
+        resize_upsample_scales_cubic_asymmetric resize_downsample_scales_cubic
+        resize_downsample_scales_cubic_align_corners resize_downsample_scales_cubic_A_n0p5_exclude_outside
+        resize_upsample_scales_cubic_A_n0p5_exclude_outside
+        resize_downsample_scales_cubic_antialias resize_downsample_sizes_cubic_antialias""",
+    "omma has no antialiasing yet": """
+        resize_downsample_scales_linear_antialias resize_downsample_sizes_linear_antialias""",
+    "omma resizes whole images": """
+        resize_tf_crop_and_resize resize_tf_crop_and_resize_extrapolation_value
+        resize_tf_crop_and_resize_axes_2_3 resize_tf_crop_and_resize_axes_3_2""",
+    "the scale is not the ratio of the sizes, which is what omma takes": """
+        resize_downsample_scales_nearest resize_downsample_scales_linear
+        resize_downsample_scales_linear_align_corners
+        resize_downsample_scales_linear_half_pixel_symmetric
+        resize_upsample_scales_linear_half_pixel_symmetric""",
+    "coordinates that omma does not have: 0 for a result of one pixel":
+        "resize_downsample_sizes_linear_pytorch_half_pixel",
+    "a rounding of nearest that omma does not have": """
+        resize_upsample_sizes_nearest_floor_align_corners
+        resize_upsample_sizes_nearest_round_prefer_ceil_asymmetric
+        resize_upsample_sizes_nearest_ceil_half_pixel""",
+    "a tie between two pixels, which ONNX rounds down by default and omma up": """
+        resize_upsample_sizes_nearest resize_downsample_sizes_nearest
+        resize_upsample_sizes_nearest_axes_2_3 resize_upsample_sizes_nearest_axes_3_2
+        resize_upsample_sizes_nearest_not_larger resize_downsample_sizes_nearest_not_larger
+        resize_downsample_sizes_nearest_not_smaller""",
+}
+
+# ONNX writes these results with four digits, and gives its own tolerance.
+ROUNDED = ["test_averagepool_2d_ceil_last_window_starts_on_pad"]
+
+NAMES = [f"test_{name}" for names in LISTED.values() for name in names.split()]
+
+
+def node(case):
+    """The operator of a case, `None` for the body of a function."""
+    nodes = case.model.graph.node
+    return nodes[0] if len(nodes) == 1 else None
+
+
+CASES = [name for name, case in EVERY.items() if node(case) and node(case).op_type in ADAPTERS]
+
+
+def check(name):
+    case = EVERY[name]
+    step = node(case)
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in step.attribute}
+    assert case.data_sets
+    for given, expected in case.data_sets:
+        given = iter(given)
+        inputs = [next(given) if wanted else None for wanted in step.input]
+        if step.op_type == "MaxPool" and len(step.output) == 2:
+            attributes["outputs"] = 2
+            got = max_pool(attributes, *inputs, outputs=2)
+        else:
+            got = (ADAPTERS[step.op_type](attributes, *inputs),)
+        assert len(got) == len(expected) == len(step.output)
+        for mine, theirs in zip(got, expected):
+            assert mine.dtype == theirs.dtype and mine.shape == theirs.shape
+            rtol = case.rtol if name in ROUNDED else 1e-5
+            np.testing.assert_allclose(mine, theirs, rtol=rtol, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in NAMES])
+def test_case(name):
+    check(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_listed_case_is_one_and_cannot_be_computed(name):
+    assert name in CASES, "no case of that name; take it off the list"
+    with pytest.raises((Inexpressible, omma.OmmaError, AssertionError)):
+        check(name)
+
+
+def test_no_case_is_listed_twice():
+    assert len(set(NAMES)) == len(NAMES)
+
+
+def test_every_operator_has_cases():
+    assert {node(EVERY[name]).op_type for name in CASES} == set(ADAPTERS)
+
+
+def test_other_cases_of_these_operators_are_bodies_of_functions():
+    for name, case in EVERY.items():
+        if node(case) is None and any(n.op_type in ADAPTERS for n in case.model.graph.node):
+            assert "_expanded" in name

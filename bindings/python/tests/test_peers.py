@@ -1,0 +1,242 @@
+"""Results beside those of OpenCV, scipy and numpy, on parameters of real use."""
+
+import cv2
+import numpy as np
+import pytest
+import scipy.signal
+import scipy.special
+
+import omma
+
+rng = np.random.default_rng(3)
+# OpenCV's own code: that of the vendor's library in its package rounds coordinates otherwise.
+cv2.ipp.setUseIPP(False)
+INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST, "area": cv2.INTER_AREA}
+
+
+def picture(h, w, channels, dtype):
+    """Smooth areas, edges and noise."""
+    y, x = np.mgrid[:h, :w]
+    base = 127 + 90 * np.sin(x / 17) * np.cos(y / 11) + 60 * ((x // 40 + y // 30) % 2)
+    img = base[..., None] + rng.normal(0, 20, (h, w, channels)) + 10 * np.arange(channels)
+    img = np.clip(img, 0, 255)
+    img = img.round().astype(np.uint8) if dtype == np.uint8 else img.astype(np.float32)
+    return img[..., 0] if channels == 1 else img
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+@pytest.mark.parametrize(
+    "shape, size",
+    [
+        ((1080, 1920), (640, 640)),
+        ((1080, 1920), (720, 1280)),
+        ((480, 640), (240, 320)),
+        ((224, 224), (448, 448)),
+        ((375, 500), (299, 299)),
+        ((37, 53), (111, 40)),
+        ((9, 7), (1, 1)),
+    ],
+)
+def test_resize_of_bytes_has_the_bits_of_opencv(shape, size, interpolation, channels):
+    img = picture(*shape, channels, np.uint8)
+    expected = cv2.resize(img, size[::-1], interpolation=INTERPOLATIONS[interpolation])
+    np.testing.assert_array_equal(omma.resize(img, size, interpolation), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+@pytest.mark.parametrize("shape, size", [((480, 640), (224, 224)), ((120, 90), (300, 333))])
+def test_resize_of_floats(shape, size, interpolation, channels):
+    img = picture(*shape, channels, np.float32)
+    expected = cv2.resize(img, size[::-1], interpolation=INTERPOLATIONS[interpolation])
+    np.testing.assert_allclose(omma.resize(img, size, interpolation), expected, rtol=1e-5, atol=2e-4)
+
+
+@pytest.mark.parametrize("size", [None, (224, 224), (640, 480)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_image_to_tensor(size, dtype):
+    img = picture(480, 640, 3, dtype)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    resized = img if size is None else omma.resize(img, size)
+    scale = 255 if dtype == np.uint8 else 1
+    expected = (cv2.cvtColor(resized, cv2.COLOR_BGR2RGB).astype(float) / scale - mean) / std
+    got = omma.image_to_tensor(img, size, mean=mean, std=std, swap_rb=True)
+    np.testing.assert_allclose(got, expected.transpose(2, 0, 1), rtol=1e-5, atol=2e-3 * 255 / scale / 255)
+    last = omma.image_to_tensor(img, size, mean=mean, std=std, swap_rb=True, layout="NHWC")
+    np.testing.assert_array_equal(last, got.transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize("shape", [(1080, 1920), (333, 200)])
+def test_letterbox(shape):
+    img = picture(*shape, 3, np.uint8)
+    place = omma.letterbox(shape, (640, 640))
+    inside = cv2.resize(img, (place.width, place.height), interpolation=cv2.INTER_LINEAR)
+    bottom, right = 640 - place.top - place.height, 640 - place.left - place.width
+    borders = place.top, bottom, place.left, right
+    frame = cv2.copyMakeBorder(inside, *borders, cv2.BORDER_CONSTANT, value=(114,) * 3)
+    got = omma.image_to_tensor(img, (640, 640), scale=1, letterbox=True)
+    np.testing.assert_array_equal(got, frame.transpose(2, 0, 1))
+    assert abs(place.scale_y - place.height / shape[0]) < 1e-12
+    assert "top=" in repr(place)
+
+
+def test_blob_from_images_of_opencv():
+    img = picture(300, 400, 3, np.uint8)
+    blob = cv2.dnn.blobFromImage(img, 1 / 127.5, (224, 224), (127.5,) * 3, swapRB=True)
+    got = omma.image_to_tensor(img, (224, 224), scale=1 / 127.5, mean=1, swap_rb=True)
+    np.testing.assert_allclose(got, blob[0], atol=1e-6)
+
+
+X = np.concatenate([rng.normal(0, 4, 5000), np.linspace(-20, 20, 999)]).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "function, reference",
+    [
+        (omma.relu, lambda x: np.maximum(x, 0)),
+        (omma.relu6, lambda x: np.clip(x, 0, 6)),
+        (omma.leaky_relu, lambda x: np.where(x > 0, x, 0.01 * x)),
+        (omma.sigmoid, scipy.special.expit),
+        (omma.tanh, np.tanh),
+        (omma.silu, lambda x: x * scipy.special.expit(x)),
+        (omma.hardswish, lambda x: x * np.clip(x + 3, 0, 6) / 6),
+        (omma.gelu, lambda x: x * scipy.special.ndtr(x)),
+        (omma.gelu_tanh, lambda x: x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))),
+    ],
+    ids=lambda f: f.__name__,
+)
+def test_activations(function, reference):
+    np.testing.assert_allclose(function(X), reference(X.astype(float)), rtol=1e-6, atol=3e-7)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_softmax(axis):
+    x = 5 * rng.standard_normal((3, 17, 1000), dtype=np.float32)
+    expected = scipy.special.softmax(x.astype(float), axis)
+    np.testing.assert_allclose(omma.softmax(x, axis), expected, rtol=5e-6)
+    expected = scipy.special.log_softmax(x.astype(float), axis)
+    np.testing.assert_allclose(omma.log_softmax(x, axis), expected, rtol=2e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("shapes", [((3, 5), (5, 7)), ((2, 1, 33, 65), (4, 65, 31)), ((129, 300), (300, 257))])
+def test_matmul(shapes, ctx):
+    a, b = (rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
+    expected = np.matmul(a.astype(float), b.astype(float))
+    np.testing.assert_allclose(omma.matmul(a, b, ctx=ctx), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_linear(ctx):
+    x, w, bias = (rng.standard_normal(s, dtype=np.float32) for s in [(4, 9, 100), (37, 100), 37])
+    expected = scipy.special.expit(x.astype(float) @ w.T.astype(float) + bias)
+    got = omma.linear(x, w, bias, activation="sigmoid", ctx=ctx)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+    layer = omma.Linear(w, bias, activation="sigmoid", ctx=ctx)
+    np.testing.assert_allclose(layer.run(x, ctx=ctx), got, rtol=1e-5, atol=1e-6)
+    assert repr(layer) == f"<omma.Linear {layer.describe()}>"
+
+
+def correlate(x, w, groups):
+    """A convolution without padding by scipy, channel by channel."""
+    outputs, inputs = w.shape[0] // groups, w.shape[1]
+    planes = [
+        sum(
+            scipy.signal.correlate2d(image[o // outputs * inputs + i], w[o, i], "valid")
+            for i in range(inputs)
+        )
+        for image in x.astype(float)
+        for o in range(w.shape[0])
+    ]
+    return np.array(planes).reshape(x.shape[0], w.shape[0], *planes[0].shape)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize(
+    "channels, outputs, kernel, stride, dilation, groups",
+    [(3, 16, (7, 7), 2, 1, 1), (16, 8, (3, 3), 1, 1, 1), (12, 6, (1, 1), 1, 1, 1), (8, 8, (5, 3), (2, 1), 1, 8),
+     (8, 12, (3, 3), 1, (2, 3), 4)],
+)
+def test_conv2d(channels, outputs, kernel, stride, dilation, groups, layout, ctx):
+    x = rng.standard_normal((2, channels, 23, 29), dtype=np.float32)
+    w = rng.standard_normal((outputs, channels // groups, *kernel), dtype=np.float32)
+    bias = rng.standard_normal(outputs, dtype=np.float32)
+    (sy, sx), (dy, dx) = (np.broadcast_to(v, 2) for v in (stride, dilation))
+    taps = np.zeros((*w.shape[:2], dy * (kernel[0] - 1) + 1, dx * (kernel[1] - 1) + 1))
+    taps[:, :, ::dy, ::dx] = w
+    padded = np.pad(x, ((0, 0), (0, 0), (2, 1), (0, 3)))
+    plain = correlate(padded, taps, groups)[:, :, ::sy, ::sx] + bias[:, None, None]
+    residual = rng.standard_normal(plain.shape, dtype=np.float32)
+    slope = rng.random(outputs, np.float32)
+    whole = plain + residual
+    expected = np.where(whole > 0, whole, whole * slope[:, None, None])
+    last = layout == "NHWC"
+
+    def to(a):
+        return np.ascontiguousarray(a.transpose(0, 2, 3, 1)) if last else a
+
+    fixed = dict(stride=stride, padding=(2, 1, 0, 3), dilation=dilation, groups=groups,
+                 activation="prelu", activation_slope=slope, layout=layout)
+    got = omma.conv2d(to(x), to(w), bias, residual=to(residual), ctx=ctx, **fixed)
+    np.testing.assert_allclose(got, to(expected), rtol=1e-4, atol=1e-4)
+    plan = omma.Conv2d(to(w), bias, ctx=ctx, **fixed)
+    np.testing.assert_allclose(plan.run(to(x), to(residual), ctx=ctx), got, rtol=1e-5, atol=1e-5)
+    assert repr(plan) == f"<omma.Conv2d {plan.describe()}>" and ctx.isa in plan.describe()
+
+
+def test_pooling():
+    x = rng.standard_normal((2, 3, 20, 30), dtype=np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 2), (2, 3))[:, :, ::2, ::2]
+    np.testing.assert_array_equal(omma.max_pool2d(x, (3, 2), 2), windows.max((-2, -1)))
+    np.testing.assert_allclose(omma.avg_pool2d(x, (3, 2), 2), windows.mean((-2, -1)), rtol=1e-5, atol=1e-6)
+    got = omma.avg_pool2d(x.transpose(0, 2, 3, 1), (3, 2), 2, divisor_override=2, layout="NHWC")
+    np.testing.assert_allclose(got, windows.sum((-2, -1)).transpose(0, 2, 3, 1) / 2, rtol=1e-5, atol=1e-6)
+    values, indices = omma.max_pool2d(x, 2, return_indices=True)
+    planes = x.reshape(2, 3, -1)
+    np.testing.assert_array_equal(np.take_along_axis(planes, indices.reshape(2, 3, -1), 2), values.reshape(2, 3, -1))
+
+
+def boxes(count):
+    corner = rng.uniform(0, 300, (count, 2))
+    return np.hstack([corner, corner + rng.uniform(5, 90, (count, 2))]).astype(np.float32)
+
+
+def iou(a, b):
+    a, b = a[:, None].astype(float), b[None].astype(float)
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared = sides.clip(0).prod(-1)
+    return shared / ((a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - shared)
+
+
+def test_box_iou():
+    a, b = boxes(70), boxes(90)
+    expected = iou(a, b)
+    np.testing.assert_allclose(omma.box_iou(a, b), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(omma.box_iou_elementwise(a, b[:70]), expected.diagonal(), rtol=1e-4, atol=1e-6)
+    sizes = a[:, 2:] - a[:, :2]
+    for name, form in [
+        ("xywh", np.hstack([a[:, :2], sizes])),
+        ("cxcywh", np.hstack([a[:, :2] + sizes / 2, sizes])),
+        ("corners", a[:, [2, 1, 0, 3]]),
+    ]:
+        got = omma.box_iou_elementwise(form, form, format=name)
+        np.testing.assert_allclose(got, 1, rtol=1e-5)
+    assert (omma.box_iou(a, b, kind="giou") <= omma.box_iou(a, b) + 1e-6).all()
+    assert (omma.box_iou(a, b, kind="ciou") <= omma.box_iou(a, b, kind="diou") + 1e-6).all()
+    assert omma.box_iou([[0, 0, 1, 1]], [[1, 1, 2, 2]], offset=1).item() == pytest.approx(1 / 7)
+
+
+def test_suppression_is_opencvs(ctx):
+    b, scores = boxes(2000), rng.random(2000, np.float32)
+    whole = np.hstack([b[:, :2], b[:, 2:] - b[:, :2]]).astype(float)
+    expected = cv2.dnn.NMSBoxes(whole, scores, 0.2, 0.45)
+    got = omma.nms(b, scores, 0.45, score_threshold=0.2, ctx=ctx)
+    np.testing.assert_array_equal(got, np.asarray(expected).reshape(-1))
+    first = omma.nms(b, scores, 0.45, score_threshold=0.2, max_output=7, ctx=ctx)
+    np.testing.assert_array_equal(first, got[:7])
+    classes = rng.integers(-3, 4, 2000)
+    expected = cv2.dnn.NMSBoxesBatched(whole, scores, classes + 3, 0.2, 0.45)
+    got = omma.batched_nms(b, scores, classes, 0.45, score_threshold=0.2, ctx=ctx)
+    assert sorted(got) == sorted(np.asarray(expected).reshape(-1))
+    assert (np.diff(scores[got]) <= 0).all()
+    got32 = omma.batched_nms(b, scores, classes.astype(np.int32), 0.45, score_threshold=0.2, ctx=ctx)
+    np.testing.assert_array_equal(got32, got)
