@@ -124,8 +124,6 @@ pub unsafe extern "C" fn omma_peers_matrixmultiply(
     let (columns, depth) = (n as isize, k as isize);
     // SAFETY: the caller's promise.
     unsafe {
-        matrixmultiply::sgemm(
-            m, k, n, 1.0, a, depth, 1, b, columns, 1, 0.0, c, columns, 1,
-        );
+        matrixmultiply::sgemm(m, k, n, 1.0, a, depth, 1, b, columns, 1, 0.0, c, columns, 1);
     }
 }

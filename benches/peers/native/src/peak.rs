@@ -20,7 +20,7 @@ macro_rules! chains {
 }
 
 #[cfg(target_arch = "x86_64")]
-mod chains {
+mod tiers {
     use super::{STEPS, black_box};
     use core::arch::x86_64::*;
 
@@ -49,7 +49,7 @@ mod chains {
 }
 
 #[cfg(target_arch = "aarch64")]
-mod chains {
+mod tiers {
     use super::{STEPS, black_box};
     use core::arch::aarch64::*;
 
@@ -64,19 +64,19 @@ mod chains {
 pub fn run(tier: &str) -> Option<usize> {
     match tier {
         #[cfg(target_arch = "x86_64")]
-        "portable" => Some(chains::portable()),
+        "portable" => Some(tiers::portable()),
         #[cfg(target_arch = "x86_64")]
         "avx2" if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") => {
             // SAFETY: just detected.
-            Some(unsafe { chains::avx2() })
+            Some(unsafe { tiers::avx2() })
         }
         #[cfg(target_arch = "x86_64")]
         "avx512" if is_x86_feature_detected!("avx512f") => {
             // SAFETY: just detected.
-            Some(unsafe { chains::avx512() })
+            Some(unsafe { tiers::avx512() })
         }
         #[cfg(target_arch = "aarch64")]
-        "neon" | "portable" => Some(chains::neon()),
+        "neon" | "portable" => Some(tiers::neon()),
         _ => None,
     }
 }
