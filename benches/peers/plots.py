@@ -125,6 +125,7 @@ def growth(outcomes: Sequence[Outcome], threads: Sequence[int], folder: Path, qu
         figure, panels = plt.subplots(
             1, len(threads), figsize=(5.2 * len(threads), 4), sharey=True, squeeze=False, layout="constrained"
         )
+        shown: list[float] = []
         for panel, t in zip(panels[0], threads, strict=True):
             mine = sorted((o for o in of if o.threads == t), key=lambda o: o.row.size)
             sizes = [o.row.size for o in mine]
@@ -142,9 +143,9 @@ def growth(outcomes: Sequence[Outcome], threads: Sequence[int], folder: Path, qu
             panel.plot(sizes, limits, "--", color="black", linewidth=1, label="limit of the machine")
             panel.set_xscale("log")
             panel.set_yscale("log")
-            bottom = panel.get_ylim()[0]
-            panel.fill_between(sizes, [bottom] * len(sizes), limits, color="#000000", alpha=0.08, linewidth=0)
-            panel.set_ylim(bottom=bottom)
+            # Far below what any panel shows.
+            panel.fill_between(sizes, [v * 1e-9 for v in limits], limits, color="#000000", alpha=0.08, linewidth=0)
+            shown += [*limits, *(time["q3"] * 1e3 for o in mine for time in o.times.values())]
             panel.set_xticks(sizes, [f"{size:g}" if size < 1e5 else f"{size:.0e}" for size in sizes])
             panel.minorticks_off()
             panel.grid(color="#e4e4e4", linewidth=0.5)
@@ -159,6 +160,7 @@ def growth(outcomes: Sequence[Outcome], threads: Sequence[int], folder: Path, qu
                 fontsize=8,
                 color="#444444",
             )
+        panels[0][0].set_ylim(min(shown) / 2, max(shown) * 2)
         panels[0][0].set_ylabel("milliseconds a call")
         panels[0][0].legend(fontsize=8, frameon=False)
         figure.suptitle(operator, x=0.01, ha="left", fontsize=12)

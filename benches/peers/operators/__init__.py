@@ -1,4 +1,4 @@
-"""The rows of each family. `table` rows are those that omma is judged by, the others show how cost grows."""
+"""The rows of each family: the table that omma is judged by, then sweeps that show how cost grows."""
 
 from ..rows import Row
 from . import boxes, conv, gemm, image, nn

@@ -55,7 +55,7 @@ def resize(
 
 # OpenCV's package takes a vendor's library for some sizes, which rounds coordinates its own way; without it
 # bytes agree in every bit, and the tests hold omma to that.
-AGREE: dict[Any, Agreement] = {np.uint8: close(1), np.float32: close(0.02)}
+AGREE: dict[Any, Agreement] = {np.uint8: close(1), np.float32: close(0.05)}
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -10,6 +10,12 @@ use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+/// As many threads as can run at once, at most `threads`: the best of each could not be added otherwise.
+fn at_once(threads: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    threads.clamp(1, cores)
+}
+
 /// Work per second of `threads` threads that each do `slice` again and again for `seconds`: the sum of
 /// the best slice of each. `slice` returns how much work it was.
 fn rate(threads: usize, seconds: f64, slice: impl Fn(usize) -> f64 + Sync) -> f64 {
@@ -48,7 +54,7 @@ pub extern "C" fn omma_peers_peak(threads: usize, seconds: f64) -> f64 {
         .into_iter()
         .find(|tier| peak::run(tier).is_some())
         .unwrap_or("portable");
-    rate(threads, seconds, |_| {
+    rate(at_once(threads), seconds, |_| {
         peak::run(tier).map_or(0.0, |n| n as f64)
     })
 }
@@ -83,9 +89,10 @@ fn sum(data: &[u64]) -> u64 {
 /// and of copying one half to the other (read and written bytes both count).
 #[unsafe(no_mangle)]
 pub extern "C" fn omma_peers_bandwidth(threads: usize, bytes: usize, seconds: f64) -> f64 {
+    let threads = at_once(threads);
     // A multiple of what one step of the sum takes.
-    let words = (bytes / 8 / threads.max(1)).max(1024) / 1024 * 1024;
-    let buffers: Vec<_> = (0..threads.max(1))
+    let words = (bytes / 8 / threads).max(1024) / 1024 * 1024;
+    let buffers: Vec<_> = (0..threads)
         .map(|_| std::sync::Mutex::new(vec![1u64; words]))
         .collect();
     let moved = (8 * words) as f64;
@@ -94,11 +101,11 @@ pub extern "C" fn omma_peers_bandwidth(threads: usize, bytes: usize, seconds: f6
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     };
-    let read = rate(threads.max(1), seconds / 2.0, |thread| {
+    let read = rate(threads, seconds / 2.0, |thread| {
         black_box(sum(black_box(&lock(thread)[..])));
         moved
     });
-    let copied = rate(threads.max(1), seconds / 2.0, |thread| {
+    let copied = rate(threads, seconds / 2.0, |thread| {
         let mut buffer = lock(thread);
         let (to, from) = buffer.split_at_mut(words / 2);
         to.copy_from_slice(black_box(from));
