@@ -9,6 +9,7 @@ export CARGO
 
 TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
+comma   := ,
 
 .PHONY: help build demo test bench header install clean
 
@@ -16,7 +17,7 @@ help:
 	@echo 'make build      libomma.so, libomma.a and the Rust library, in $(RELEASE)'
 	@echo 'make demo       the C++ example: finds the faces in a picture'
 	@echo 'make test       every check on every instruction set; emulates those this CPU lacks'
-	@echo 'make bench      the benchmarks'
+	@echo 'make bench      omma beside its peers, on this machine; ONLY=nms,resize THREADS=1 PEERS=all QUICK=1 PUBLISH=1'
 	@echo 'make header     include/omma.h again, after a change of src/capi'
 	@echo 'make install    PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) INCLUDEDIR=$(INCLUDEDIR) DESTDIR=$(DESTDIR)'
 	@echo 'make clean      removes what was built'
@@ -32,8 +33,11 @@ demo: build
 test:
 	@tools/test
 
+# Other programs on the machine spoil it. What each variable takes is in benches/peers/README.md.
 bench:
-	$(CARGO) bench --locked
+	@benches/peers/install $(filter all,$(PEERS))
+	@benches/peers/run --only '$(ONLY)' --threads '$(or $(THREADS),1$(comma)2)' --peers '$(PEERS)' \
+		$(if $(QUICK),--quick) $(if $(PUBLISH),--publish docs)
 
 header:
 	$(CARGO) run --quiet --locked --package omma-header

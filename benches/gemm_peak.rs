@@ -9,8 +9,10 @@ use omma::gemm::{Epilogue, Layout, Output, Problem, Shape, Strided, gemm};
 use omma::runtime::{Context, Options};
 use omma::simd::{Isa, Tier};
 use omma::tensor::View;
-use std::hint::black_box;
 use std::time::Instant;
+
+#[path = "peers/native/src/peak.rs"]
+mod chains;
 
 /// Seconds of the fastest run of each of `runs`. They take turns, in slices of about a
 /// millisecond, so that a slow moment of the machine hits none of them alone.
@@ -35,79 +37,9 @@ fn best<const N: usize>(mut runs: [&mut dyn FnMut(); N]) -> [f64; N] {
     best
 }
 
-const STEPS: usize = 10_000;
-
-/// Twelve independent chains of `fma`, enough to hide its latency at two a cycle.
-macro_rules! chains {
-    ($set:expr, $fma:expr, $lanes:expr) => {{
-        let (x, y) = ($set(black_box(0.5)), $set(black_box(1.0)));
-        let mut acc = [y; 12];
-        for _ in 0..STEPS {
-            for acc in &mut acc {
-                *acc = $fma(*acc, x, y);
-            }
-        }
-        black_box(acc);
-        2 * 12 * $lanes * STEPS
-    }};
-}
-
-#[cfg(target_arch = "x86_64")]
-mod peak {
-    use super::{STEPS, black_box};
-    use core::arch::x86_64::*;
-
-    pub fn portable() -> usize {
-        // SAFETY: SSE2 is the baseline.
-        unsafe {
-            chains!(
-                |v| _mm_set1_ps(v),
-                |a, x, y| _mm_add_ps(_mm_mul_ps(a, x), y),
-                4
-            )
-        }
-    }
-    #[target_feature(enable = "avx2,fma")]
-    pub fn avx2() -> usize {
-        chains!(|v| _mm256_set1_ps(v), |a, x, y| _mm256_fmadd_ps(a, x, y), 8)
-    }
-    #[target_feature(enable = "avx512f")]
-    pub fn avx512() -> usize {
-        chains!(
-            |v| _mm512_set1_ps(v),
-            |a, x, y| _mm512_fmadd_ps(a, x, y),
-            16
-        )
-    }
-}
-
-#[cfg(target_arch = "aarch64")]
-mod peak {
-    use super::{STEPS, black_box};
-    use core::arch::aarch64::*;
-
-    pub fn neon() -> usize {
-        // SAFETY: Advanced SIMD is the baseline.
-        unsafe { chains!(|v| vdupq_n_f32(v), |a, x, y| vfmaq_f32(y, a, x), 4) }
-    }
-}
-
 /// Multiply-adds in registers; returns how many operations that were.
 fn peak(tier: Tier) -> usize {
-    match tier {
-        #[cfg(target_arch = "x86_64")]
-        Tier::Portable => peak::portable(),
-        // SAFETY: only tiers that the CPU has are measured.
-        #[cfg(target_arch = "x86_64")]
-        Tier::Avx2 => unsafe { peak::avx2() },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Tier::Avx512 => unsafe { peak::avx512() },
-        #[cfg(target_arch = "aarch64")]
-        _ => peak::neon(),
-        #[allow(unreachable_patterns)]
-        _ => 0,
-    }
+    chains::run(tier.name()).expect("only tiers that the CPU has are measured")
 }
 
 fn numbers(len: usize) -> Vec<f32> {

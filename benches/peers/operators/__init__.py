@@ -1,0 +1,11 @@
+"""The rows of each family: the table that omma is judged by, then sweeps that show how cost grows."""
+
+from ..rows import Row
+from . import boxes, conv, gemm, image, nn
+
+FAMILIES = {"conv": conv, "gemm": gemm, "nn": nn, "boxes": boxes, "image": image}
+
+
+def all_rows() -> dict[str, list[Row]]:
+    """Family -> its rows."""
+    return {name: module.rows() for name, module in FAMILIES.items()}
