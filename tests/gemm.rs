@@ -421,7 +421,7 @@ fn same_bits(a: &[f32], b: &[f32]) -> bool {
 /// rows and columns. Every way of packing and every number of threads gives the same bits.
 #[test]
 fn one_result_however_it_is_computed() {
-    let shapes = [
+    let shapes: [(usize, usize, usize); 9] = [
         (64, 2100, 300),
         (2100, 64, 300),
         (300, 310, 700),
