@@ -92,7 +92,7 @@ def main() -> int:
 
     runner, outcomes = harness.Runner(settings), []
     # What is left is told by weight: rows of sweeps are shorter.
-    weights = [settings.budget(row) for row in rows]
+    weights = [1 if row.axis else 2 for row in rows]
     with tqdm(
         total=sum(weights) * len(threads),
         bar_format="{l_bar}{bar}| {elapsed} gone, {remaining} to go{postfix}",
@@ -115,6 +115,8 @@ def main() -> int:
     print(f"{options.out}: report.json, report.md, {len(list(options.out.glob('*.svg')))} SVG pictures")
     if options.publish:
         options.publish.mkdir(parents=True, exist_ok=True)
+        for old in options.publish.glob("bench-*.svg"):
+            old.unlink()
         shutil.copy(options.out / "report.md", options.publish / "bench.md")
         for picture in [*options.out.glob("ratio*.svg"), *options.out.glob("time-*.svg")]:
             shutil.copy(picture, options.publish / f"bench-{picture.name}")

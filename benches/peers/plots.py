@@ -72,7 +72,8 @@ def bars(path: Path, title: str, entries: Sequence[tuple[str, float, Sequence[fl
     axes.set_xscale("log")
     low = min([1.0, *(min(v, *p) for _, v, p, _ in entries)])
     high = max([1.0, *(max(v, *p) for _, v, p, _ in entries)])
-    axes.set_xlim(low / 1.25, max(high, 2) * (high / low) ** 0.3 * 1.4)
+    # Room for the words behind the longest bar.
+    axes.set_xlim(low / 1.25, max(high, 2) * (1.3 * max(high, 2) / low) ** 0.3)
     axes.axvline(1, color="black", linewidth=1)
     axes.set_yticks(range(len(entries)), [name for name, *_ in entries])
     axes.set_ylim(len(entries) - 0.4, -0.6)
@@ -146,20 +147,13 @@ def growth(outcomes: Sequence[Outcome], threads: Sequence[int], folder: Path, qu
             # Far below what any panel shows.
             panel.fill_between(sizes, [v * 1e-9 for v in limits], limits, color="#000000", alpha=0.08, linewidth=0)
             shown += [*limits, *(time["q3"] * 1e3 for o in mine for time in o.times.values())]
-            panel.set_xticks(sizes, [f"{size:g}" if size < 1e5 else f"{size:.0e}" for size in sizes])
+            panel.set_xticks(sizes, [f"{size:g}" if size < 1e5 else f"{size / 1e6:.2g}M" for size in sizes])
             panel.minorticks_off()
             panel.grid(color="#e4e4e4", linewidth=0.5)
             panel.set_xlabel(axis)
-            panel.set_title(caption(t), loc="left", fontsize=9)
-            bandwidth = native.machine(t, quick).bandwidth[-1][1] / 1e9
-            panel.annotate(
-                f"{native.machine(t, quick).flops / 1e9:.0f} Gflop/s, memory {bandwidth:.0f} GB/s",
-                (0.98, 0.02),
-                xycoords="axes fraction",
-                ha="right",
-                fontsize=8,
-                color="#444444",
-            )
+            machine = native.machine(t, quick)
+            rates = f"{machine.flops / 1e9:.0f} Gflop/s, memory {machine.bandwidth[-1][1] / 1e9:.0f} GB/s"
+            panel.set_title(f"{caption(t)}: {rates}", loc="left", fontsize=9)
         panels[0][0].set_ylim(min(shown) / 2, max(shown) * 2)
         panels[0][0].set_ylabel("milliseconds a call")
         panels[0][0].legend(fontsize=8, frameon=False)
