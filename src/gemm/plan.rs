@@ -94,7 +94,14 @@ impl Split {
         let narrow_rows = NARROW.next_multiple_of(tile.mr);
         let narrow_columns = NARROW.next_multiple_of(tile.nr);
         let by_columns = n.div_ceil(narrow_columns) >= wanted;
-        let by_rows = m.div_ceil(narrow_rows) >= wanted.min(ROW_TASKS);
+        // All of B fits the phase before the tasks, so there is one round.
+        let one_round = b_packed || n.saturating_mul(k) <= SHARED_FLOATS;
+        let row_tasks = if one_round {
+            wanted.min(ROW_TASKS)
+        } else {
+            wanted
+        };
+        let by_rows = m.div_ceil(narrow_rows) >= row_tasks;
         let cut = |len: usize, width: usize, most: usize| {
             len.div_ceil(wanted)
                 .next_multiple_of(width)
@@ -108,7 +115,7 @@ impl Split {
         let mut packs_own_rows = false;
         if by_columns && (prefer_columns || !by_rows) && (a_packed || m <= 4 * tile.mc) {
             split.columns = cut(n, tile.nr, tile.nc);
-        } else if by_rows && !(prefer_columns && by_columns) {
+        } else if by_rows && !(prefer_columns && by_columns) && (one_round || n <= tile.nc) {
             let strips = n.div_ceil(ROW_COLUMNS);
             split.rows = cut(m, tile.mr, tile.mc).max(narrow_rows.min(split.rows));
             split.columns = n.div_ceil(strips).next_multiple_of(tile.nr);
