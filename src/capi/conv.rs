@@ -124,8 +124,8 @@ impl OmmaConv2dParams {
 /// Any strides. `output` may be the very memory of `residual` (same address and strides); any
 /// other overlap of it with an input is an error. A zero-sized batch is legal. Sums are in
 /// float32; the bits of the result do not depend on the number of threads. NaN and
-/// infinity propagate; whether a weight that is not finite meets the zeros of the
-/// padding is unspecified.
+/// infinity propagate, with Winograd's algorithm (see `OMMA_CONV_WINOGRAD`) to the whole tile; whether
+/// a weight that is not finite meets the zeros of the padding is unspecified.
 ///
 /// The weight is packed in each call; a program that convolves with the same weight
 /// again is faster with `omma_conv2d_create`.

@@ -124,9 +124,12 @@ unsafe fn multiply(
     x: Image,
     finish: &Finish<'_>,
 ) -> Result<()> {
-    let (spec, extents, x) = &flat(*spec, *extents, x);
-    let plane = extents.oh * extents.ow;
     let whole_planes = finish.rows_together(extents.ow);
+    let (extents, x) = match whole_planes {
+        true => (&flat(spec, extents, &x), &x),
+        false => (extents, &x),
+    };
+    let plane = extents.oh * extents.ow;
     // One product for all images if the engine can find their pixels, else one for each.
     let (batch, images) = match whole_planes {
         true => (1, extents.n),
@@ -181,21 +184,21 @@ unsafe fn multiply(
     unsafe { gemm_batched(ctx, shape, spec.groups * batch, problem) }
 }
 
-/// A window of 1 x 1 that reads every pixel sees an image as one long row.
-fn flat(spec: Spec, extents: Extents, x: Image) -> (Spec, Extents, Image) {
+/// A window of 1 x 1 that reads every pixel sees an image as one long row, and writes one where
+/// the rows of the output follow one another.
+fn flat(spec: &Spec, extents: &Extents, x: &Image) -> Extents {
     let every = spec.kernel == [1, 1] && spec.stride == [1, 1] && spec.padding == [0; 4];
     if !every || x.y != extents.w as isize * x.x {
-        return (spec, extents, x);
+        return *extents;
     }
     let plane = extents.h * extents.w;
-    let extents = Extents {
+    Extents {
         h: 1,
         w: plane,
         oh: 1,
         ow: plane,
-        ..extents
-    };
-    (spec, extents, x)
+        ..*extents
+    }
 }
 
 /// The receptive fields: lines are output pixels, counted through all images from the first one on.

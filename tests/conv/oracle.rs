@@ -267,3 +267,31 @@ fn far_dilation_matches_the_oracle() {
         }
     }
 }
+
+/// A window of 1 x 1 takes the image as one row, unless rows have gaps: of the input, of the output
+/// or of the residual.
+#[test]
+fn pointwise_rows_with_gaps() {
+    let mut rng = Random(17);
+    for (n, c, o) in [(1, 64, 32), (3, 50, 25)] {
+        for kinds in 0..27 {
+            let kinds = [kinds % 3, kinds / 3 % 3, kinds / 9];
+            let case = Case {
+                params: Conv2dParams {
+                    algorithm: pick(&mut rng, &[Algorithm::Auto, Algorithm::ImplicitGemm]),
+                    ..Conv2dParams::default()
+                },
+                x: Array::random(&mut rng, &[n, c, 5, 9], kinds[0]),
+                w: Array::random(&mut rng, &[o, c, 1, 1], 0),
+                bias: None,
+                slope: None,
+                residual: (kinds[2] > 0).then(|| Array::random(&mut rng, &[n, o, 5, 9], kinds[2])),
+                out: Array::random(&mut rng, &[n, o, 5, 9], kinds[1]),
+            };
+            let expected = case.expected();
+            for ctx in contexts() {
+                case.check(&ctx, &expected, true, ctx.isa().tier().name());
+            }
+        }
+    }
+}

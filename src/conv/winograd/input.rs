@@ -62,33 +62,37 @@ pub(super) unsafe fn transform_tile<S: Simd, W: Transform>(
     step: usize,
 ) {
     let whole = rows.len() == W::T && columns.len() == W::T;
-    let mut copy = [0.0; MAX_T * MAX_T * MAX_LANES];
-    let mut c = 0;
-    while c < channels {
+    let full = if whole {
+        channels - channels % S::LANES
+    } else {
+        0
+    };
+    for c in (0..full).step_by(S::LANES) {
+        let base = pixels.base.wrapping_add(c);
         // SAFETY: the caller's promise.
-        unsafe {
-            let to = to.add(c);
-            if whole && c + S::LANES <= channels {
-                let base = pixels.base.wrapping_add(c);
-                transform_lanes::<S, W>(simd, Pixels { base, ..pixels }, to, step);
-            } else {
-                for y in rows.clone() {
-                    for x in columns.clone() {
-                        let at = y as isize * pixels.row + x as isize * pixels.column;
-                        let from = pixels.base.wrapping_offset(at).wrapping_add(c);
-                        let value = simd.load_partial_ptr(from, channels - c);
-                        simd.store(&mut copy[(y * W::T + x) * S::LANES..], value);
-                    }
-                }
-                let own = Pixels {
-                    base: copy.as_ptr(),
-                    row: (W::T * S::LANES) as isize,
-                    column: S::LANES as isize,
-                };
-                transform_lanes::<S, W>(simd, own, to, step);
+        unsafe { transform_lanes::<S, W>(simd, Pixels { base, ..pixels }, to.add(c), step) };
+    }
+    if full == channels {
+        return;
+    }
+    let mut copy = [0.0; MAX_T * MAX_T * MAX_LANES];
+    for c in (full..channels).step_by(S::LANES) {
+        for y in rows.clone() {
+            for x in columns.clone() {
+                let at = y as isize * pixels.row + x as isize * pixels.column;
+                let from = pixels.base.wrapping_offset(at).wrapping_add(c);
+                // SAFETY: the channels that are left of a pixel that exists.
+                let value = unsafe { simd.load_partial_ptr(from, channels - c) };
+                simd.store(&mut copy[(y * W::T + x) * S::LANES..], value);
             }
         }
-        c += S::LANES;
+        let own = Pixels {
+            base: copy.as_ptr(),
+            row: (W::T * S::LANES) as isize,
+            column: S::LANES as isize,
+        };
+        // SAFETY: the caller's promise; the copy has a vector for each pixel.
+        unsafe { transform_lanes::<S, W>(simd, own, to.add(c), step) };
     }
 }
 

@@ -1,7 +1,7 @@
-//! Winograd's convolution: 3 x 3 windows with stride 1, with two to five times
-//! fewer multiplications.
+//! Winograd's convolution: 3 x 3 windows with stride 1, with four times fewer
+//! multiplications.
 //!
-//! The output is cut into tiles of 2 x 2, 4 x 4 or 6 x 6 pixels. Input tiles (which
+//! The output is cut into tiles of 4 x 4 pixels. Input tiles (6 x 6, which
 //! overlap by two) and the windows of the weight are transformed to as many
 //! *points* as an input tile has pixels; there a convolution is a product
 //! point by point, so summed over channels it is one matrix product per point:
@@ -39,7 +39,7 @@ use transform::{F4, Transform};
 const POINT_FLOATS: usize = 64 << 10;
 /// The fewest tiles that a line is cut to.
 const MIN_TILES: usize = 12;
-/// The most tiles of a task, but for the last line.
+/// About the most tiles of a task.
 const MAX_TILES: usize = 64;
 /// Reading the weights of a point costs as much as multiplying with so many tiles.
 const WEIGHTS_COST: f64 = 3.0;
