@@ -462,19 +462,19 @@ fn errors_name_both_sides() {
     let (q, k, o) = ([2, 4, 3, 8], [2, 2, 5, 8], [2, 4, 3, 8]);
     assert_eq!(
         fail(&plain, q, [1, 2, 5, 8], k, None, o),
-        "attention: key has 1 batches, query has 2"
+        "attention: k has 1 batches, q has 2"
     );
     assert_eq!(
         fail(&plain, q, [2, 2, 5, 9], k, None, o),
-        "attention: key has 9 elements per head, query has 8"
+        "attention: k has 9 elements per head, q has 8"
     );
     assert_eq!(
         fail(&plain, q, k, [2, 2, 6, 8], None, o),
-        "attention: value has 2 heads of 6, key has 2 of 5"
+        "attention: v has 2 heads of 6, k has 2 of 5"
     );
     assert_eq!(
         fail(&plain, q, [2, 3, 5, 8], [2, 3, 5, 8], None, o),
-        "attention: query has 4 heads, which key's 3 do not divide"
+        "attention: q has 4 heads, which the 3 of k do not divide"
     );
     assert_eq!(
         fail(&plain, q, k, k, None, [2, 4, 3, 7]),

@@ -64,39 +64,39 @@ pub fn attention(
     mut log_sum_exp: Option<ViewMut<'_, f32>>,
 ) -> Result<()> {
     let op = "attention";
-    for (name, array) in [("query", q), ("key", k), ("value", v)] {
+    for (name, array) in [("q", q), ("k", k), ("v", v)] {
         expect_rank(op, name, array, 4)?;
     }
     let (batch, heads, queries, dim) = (q.dim(0), q.dim(1), q.dim(2), q.dim(3));
     let (groups, keys, value_dim) = (k.dim(1), k.dim(2), v.dim(3));
-    for (name, array) in [("key", k), ("value", v)] {
+    for (name, array) in [("k", k), ("v", v)] {
         ensure!(
             array.dim(0) == batch,
             ShapeMismatch,
-            "{op}: {name} has {} batches, query has {batch}",
+            "{op}: {name} has {} batches, q has {batch}",
             array.dim(0)
         );
     }
     ensure!(
         k.dim(3) == dim,
         ShapeMismatch,
-        "{op}: key has {} elements per head, query has {dim}",
+        "{op}: k has {} elements per head, q has {dim}",
         k.dim(3)
     );
     ensure!(
         v.dim(1) == groups && v.dim(2) == keys,
         ShapeMismatch,
-        "{op}: value has {} heads of {}, key has {groups} of {keys}",
+        "{op}: v has {} heads of {}, k has {groups} of {keys}",
         v.dim(1),
         v.dim(2)
     );
     ensure!(
         heads == 0 || (groups > 0 && heads.is_multiple_of(groups)),
         ShapeMismatch,
-        "{op}: query has {heads} heads, which key's {groups} do not divide"
+        "{op}: q has {heads} heads, which the {groups} of k do not divide"
     );
     expect_shape(op, "output", &out, &[batch, heads, queries, value_dim])?;
-    for (name, array) in [("query", q), ("key", k), ("value", v)] {
+    for (name, array) in [("q", q), ("k", k), ("v", v)] {
         forbid_overlap(op, "output", &out, name, array)?;
     }
     let mask = mask
@@ -110,7 +110,7 @@ pub fn attention(
     if let Some(log) = &log_sum_exp {
         expect_shape(op, "log_sum_exp", log, &[batch, heads, queries])?;
         forbid_overlap(op, "log_sum_exp", log, "output", &out)?;
-        for (name, array) in [("query", q), ("key", k), ("value", v)] {
+        for (name, array) in [("q", q), ("k", k), ("v", v)] {
             forbid_overlap(op, "log_sum_exp", log, name, array)?;
         }
         match mask.as_ref().map(|m| m.mask) {

@@ -18,9 +18,7 @@ use crate::simd::{MAX_LANES, Simd, Tier, math};
 pub(super) struct Sizes {
     /// Keys, or columns of V, that are broadcast at once: rows of the register tile.
     broadcast: usize,
-    /// Vectors of rows in a panel: columns of the register tile.
-    vectors: usize,
-    /// Rows of a panel.
+    /// Rows of a panel: two vectors, the columns of the register tile.
     pub width: usize,
     /// Keys of a tile.
     pub keys: usize,
@@ -30,16 +28,15 @@ pub(super) struct Sizes {
 const MOST: usize = 2 * MAX_LANES;
 
 pub(super) const fn sizes(tier: Tier) -> Sizes {
-    let (broadcast, vectors, lanes) = match tier {
-        Tier::Portable => (4, 2, 4),
-        Tier::Neon => (8, 2, 4),
-        Tier::Avx2 => (6, 2, 8),
-        Tier::Avx512 => (14, 2, 16),
+    let (broadcast, width) = match tier {
+        Tier::Portable => (4, 8),
+        Tier::Neon => (8, 8),
+        Tier::Avx2 => (6, 16),
+        Tier::Avx512 => (14, 32),
     };
     Sizes {
         broadcast,
-        vectors,
-        width: vectors * lanes,
+        width,
         keys: 96,
     }
 }
