@@ -172,14 +172,11 @@ pub(super) unsafe fn attend<S: Simd>(
             let causal = p.causal.is_some() && rows.clone().any(|row| p.limit(row) < start + seen);
             let hides = causal || p.mask.is_some();
             // A hidden key has weight zero, but zero times infinity is not zero.
-            let exact = hides
-                && !*finite.get_or_insert_with(
-                    #[inline(always)]
-                    || {
-                        // SAFETY: the values of the tile.
-                        unsafe { all_finite(simd, values, count, p.value_dim()) }
-                    },
-                );
+            if hides && finite.is_none() {
+                // SAFETY: the values of the tile.
+                finite = Some(unsafe { all_finite(simd, values, count, p.value_dim()) });
+            }
+            let exact = hides && finite == Some(false);
             let vectors = rows.len().div_ceil(S::LANES);
             let step = Step {
                 p,
