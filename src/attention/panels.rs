@@ -20,7 +20,7 @@ pub(super) struct Sizes {
     broadcast: usize,
     /// Rows of a panel: two vectors, the columns of the register tile.
     pub width: usize,
-    /// Keys of a tile.
+    /// The most keys of a tile, a multiple of `broadcast`.
     pub keys: usize,
 }
 
@@ -28,16 +28,16 @@ pub(super) struct Sizes {
 const MOST: usize = 2 * MAX_LANES;
 
 pub(super) const fn sizes(tier: Tier) -> Sizes {
-    let (broadcast, width) = match tier {
-        Tier::Portable => (4, 8),
-        Tier::Neon => (8, 8),
-        Tier::Avx2 => (6, 16),
-        Tier::Avx512 => (14, 32),
+    let (broadcast, width, keys) = match tier {
+        Tier::Portable => (4, 8, 96),
+        Tier::Neon => (8, 8, 96),
+        Tier::Avx2 => (6, 16, 96),
+        Tier::Avx512 => (14, 32, 98),
     };
     Sizes {
         broadcast,
         width,
-        keys: 96,
+        keys,
     }
 }
 
@@ -137,8 +137,12 @@ pub(super) unsafe fn attend<S: Simd>(
 
     let end = part.keys.end.min(p.reach(part.rows.clone()));
     let mut start = part.keys.start;
+    // As few tiles as can be, and none that is short.
+    let len = end.saturating_sub(start);
+    let tile = len.div_ceil(len.div_ceil(size.keys).max(1));
+    let tile = tile.next_multiple_of(size.broadcast);
     while start < end {
-        let count = size.keys.min(end - start);
+        let count = tile.min(end - start);
         // SAFETY: keys and values of the call; a stage has room for a tile.
         let (keys, values) = unsafe {
             (
