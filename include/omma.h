@@ -237,6 +237,9 @@ typedef struct OmmaContext OmmaContext;
 /** A convolution whose weight is packed; see `omma_conv2d_create`. */
 typedef struct OmmaConv2d OmmaConv2d;
 
+/** A transposed convolution whose weight is packed; see `omma_conv_transpose2d_create`. */
+typedef struct OmmaConvTranspose2d OmmaConvTranspose2d;
+
 /** A linear layer whose weight is packed; see `omma_linear_create`. */
 typedef struct OmmaLinear OmmaLinear;
 
@@ -402,6 +405,32 @@ typedef struct OmmaConv2dParams {
     /** The factors of `OMMA_ACTIVATION_PRELU`, of shape (1,) or (O,); else NULL. */
     const struct OmmaTensor *activation_slope;
 } OmmaConv2dParams;
+
+/** Options of a transposed convolution; zero in a field is its default. */
+typedef struct OmmaConvTranspose2dParams {
+    /** `sizeof(OmmaConvTranspose2dParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_LAYOUT_…`: the order of axes of all arrays. */
+    int32_t layout;
+    /** Distance of the input's pixels in the output, vertical and horizontal; 0 is 1. */
+    int32_t stride[2];
+    /** What is cut off the output: top, bottom, left, right. */
+    int32_t padding[4];
+    /** Rows and columns added at the bottom and on the right; less than `stride` or `dilation`. */
+    int32_t output_padding[2];
+    /** Distance of the window's taps, vertical and horizontal; 0 is 1. */
+    int32_t dilation[2];
+    /** Groups of channels that do not see one another; 0 is 1. */
+    int32_t groups;
+    /** An `OMMA_ACTIVATION_…`, applied after the bias. */
+    int32_t activation;
+    /** The factor of `OMMA_ACTIVATION_LEAKY_RELU`; 0 is 0.01. */
+    float negative_slope;
+    /** Not used; 0. */
+    int32_t reserved;
+    /** The factors of `OMMA_ACTIVATION_PRELU`, of shape (1,) or (O,); else NULL. */
+    const struct OmmaTensor *activation_slope;
+} OmmaConvTranspose2dParams;
 
 /** Options of `omma_resize`; zero in a field is its default. */
 typedef struct OmmaResizeParams {
@@ -815,6 +844,89 @@ void omma_conv2d_describe(const struct OmmaConv2d *plan, char *text, size_t capa
  * `plan` is NULL or comes from `omma_conv2d_create` and was not destroyed.
  */
 void omma_conv2d_destroy(struct OmmaConv2d *plan);
+
+/**
+ * `output = activation(transposed convolution(input, weight) + bias)`, in float32.
+ *
+ * NCHW: `input` (N, C, H, W), `weight` (C, O / groups, KH, KW), `bias` (O,) or NULL, `output`
+ * (N, O, OH, OW). NHWC: `input` (N, H, W, C), `weight` (C, KH, KW, O / groups), `output` (N, OH, OW, O). In both
+ * `OH = (H - 1) * stride - top - bottom + dilation * (KH - 1) + output_padding + 1`, and OW likewise.
+ * The semantics are those of torch's `conv_transpose2d`; outputs that no input reaches are the bias.
+ *
+ * Any strides; overlap of `output` with an input is an error. A zero-sized batch is legal. Rounding,
+ * NaN and infinity, and the bits at any number of threads are as for `omma_conv2d`.
+ *
+ * The weight is packed in each call; a program that uses the same weight
+ * again is faster with `omma_conv_transpose2d_create`.
+ *
+ * The caller ensures:
+ * Tensors (also `params->activation_slope`) are NULL or describe valid memory; `ctx` and
+ * `params` are NULL or valid.
+ */
+OmmaStatus omma_conv_transpose2d(const struct OmmaContext *ctx,
+                                 const struct OmmaConvTranspose2dParams *params,
+                                 const struct OmmaTensor *input,
+                                 const struct OmmaTensor *weight,
+                                 const struct OmmaTensor *bias,
+                                 const struct OmmaTensor *output);
+
+/**
+ * Packs a weight for the instruction set of `ctx`: a plan that convolves with it any
+ * number of times. Arguments as for `omma_conv_transpose2d`; weight, bias and slopes are not needed afterwards.
+ *
+ * A plan is immutable: any number of threads may run it at once, with a context they share
+ * or one each, on images of any size. It does not need the context that made it, but its
+ * memory comes from that context's allocator. Destroy it with `omma_conv_transpose2d_destroy`.
+ *
+ * The caller ensures:
+ * As for `omma_conv_transpose2d`; `plan` is NULL or valid for writing a pointer.
+ */
+OmmaStatus omma_conv_transpose2d_create(const struct OmmaContext *ctx,
+                                        const struct OmmaConvTranspose2dParams *params,
+                                        const struct OmmaTensor *weight,
+                                        const struct OmmaTensor *bias,
+                                        struct OmmaConvTranspose2d **plan);
+
+/**
+ * Convolves `input` into `output` with a plan; shapes and overlap as for `omma_conv_transpose2d`.
+ * The instruction set is the plan's, threads and scratch are those of `ctx`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; tensors are NULL or describe valid memory.
+ */
+OmmaStatus omma_conv_transpose2d_run(const struct OmmaContext *ctx,
+                                     const struct OmmaConvTranspose2d *plan,
+                                     const struct OmmaTensor *input,
+                                     const struct OmmaTensor *output);
+
+/**
+ * The height and width of the output for an input of height `h` and width `w`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `output_h` and `output_w` are NULL or valid for writing.
+ */
+OmmaStatus omma_conv_transpose2d_output_shape(const struct OmmaConvTranspose2d *plan,
+                                              int64_t h,
+                                              int64_t w,
+                                              int64_t *output_h,
+                                              int64_t *output_w);
+
+/**
+ * Writes which algorithms and instruction set a plan uses, for people, to `text`: at most
+ * `capacity` bytes, the terminating zero included. Does nothing when `plan` or `text` is NULL.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `text` is NULL or valid for writing `capacity` bytes.
+ */
+void omma_conv_transpose2d_describe(const struct OmmaConvTranspose2d *plan, char *text, size_t capacity);
+
+/**
+ * Frees a plan that no call uses any more. NULL is ignored.
+ *
+ * The caller ensures:
+ * `plan` is NULL or comes from `omma_conv_transpose2d_create` and was not destroyed.
+ */
+void omma_conv_transpose2d_destroy(struct OmmaConvTranspose2d *plan);
 
 /**
  * Resizes an image to the size of `output`.

@@ -100,6 +100,39 @@ static inline OmmaGoResult omma_go_conv2d_output_shape(const OmmaConv2d *plan, i
     return omma_go_result(omma_conv2d_output_shape(plan, h, w, output_h, output_w));
 }
 
+static inline OmmaGoResult omma_go_conv_transpose2d(const OmmaContext *ctx, const OmmaConvTranspose2dParams *params,
+                                                    OMMA_GO_ARG(slope), OMMA_GO_ARG(input), OMMA_GO_ARG(weight),
+                                                    OMMA_GO_ARG(bias), OMMA_GO_ARG(output))
+{
+    OmmaConvTranspose2dParams filled = *params;
+    filled.activation_slope = OMMA_GO_TENSOR(slope);
+    return omma_go_result(omma_conv_transpose2d(ctx, &filled, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(weight),
+                                                OMMA_GO_TENSOR(bias), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_conv_transpose2d_create(const OmmaContext *ctx,
+                                                           const OmmaConvTranspose2dParams *params, OMMA_GO_ARG(slope),
+                                                           OMMA_GO_ARG(weight), OMMA_GO_ARG(bias),
+                                                           OmmaConvTranspose2d **plan)
+{
+    OmmaConvTranspose2dParams filled = *params;
+    filled.activation_slope = OMMA_GO_TENSOR(slope);
+    return omma_go_result(
+        omma_conv_transpose2d_create(ctx, &filled, OMMA_GO_TENSOR(weight), OMMA_GO_TENSOR(bias), plan));
+}
+
+static inline OmmaGoResult omma_go_conv_transpose2d_run(const OmmaContext *ctx, const OmmaConvTranspose2d *plan,
+                                                        OMMA_GO_ARG(input), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_conv_transpose2d_run(ctx, plan, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_conv_transpose2d_output_shape(const OmmaConvTranspose2d *plan, int64_t h, int64_t w,
+                                                                 int64_t *output_h, int64_t *output_w)
+{
+    return omma_go_result(omma_conv_transpose2d_output_shape(plan, h, w, output_h, output_w));
+}
+
 /* matrices */
 
 static inline OmmaGoResult omma_go_matmul(const OmmaContext *ctx, OMMA_GO_ARG(a), OMMA_GO_ARG(b), OMMA_GO_ARG(output))

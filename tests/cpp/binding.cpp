@@ -132,6 +132,22 @@ static void convolution(const omma::Context& context) {
     CHECK(h == 1 && width == 2);
     plan.run(context, input, omma::view(y, {1, 1, 1, 2}), omma::view(residual, {1, 1, 1, 2}));
     CHECK(std::fabs(y[0] - 5.5f) < 1e-6f && std::fabs(y[1] + 1.55f) < 1e-6f);
+    // Each pixel becomes a square.
+    const float pixels[] = {1, 2}, square[] = {1, 10, 100, 1000};
+    float squares[8] = {};
+    const omma::Tensor<const float> small{pixels, {1, 1, 1, 2}}, window{square, {1, 1, 2, 2}};
+    const omma::Tensor<float> large{squares, {1, 1, 2, 4}};
+    const auto apart = omma::ConvTranspose2dOptions().stride(2);
+    omma::conv_transpose2d(context, small, window, nullptr, large, apart);
+    CHECK(squares[0] == 1 && squares[3] == 20 && squares[4] == 100 && squares[7] == 2000);
+    const omma::ConvTranspose2d transposed(context, window, nullptr, apart);
+    int64_t rows = 0, columns = 0;
+    transposed.output_shape(1, 2, rows, columns);
+    CHECK(rows == 2 && columns == 4);
+    CHECK(transposed.describe().find("4 convolutions") == 0);
+    squares[7] = 0;
+    transposed.run(context, small, large);
+    CHECK(squares[7] == 2000);
     omma::Conv2d moved = omma::Conv2d(context, omma::view(w, {1, 2, 1, 1}), nullptr);
     moved.run(context, input, omma::view(y, {1, 1, 1, 2}));
     CHECK(y[0] == -5 && y[1] == -6);

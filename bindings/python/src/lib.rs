@@ -13,6 +13,7 @@ mod boxes;
 mod call;
 mod context;
 mod conv;
+mod conv_transpose;
 mod dlpack;
 mod image;
 mod linear;
@@ -30,6 +31,7 @@ mod _omma {
         boxes::{batched_nms, box_iou, box_iou_elementwise, nms},
         context::{Context, get_num_threads, isa, isa_available, set_num_threads},
         conv::{Conv2d, conv2d},
+        conv_transpose::{ConvTranspose2d, conv_transpose2d},
         image::{Letterbox, image_to_tensor, letterbox, resize},
         linear::{Linear, linear, matmul},
         nn::{

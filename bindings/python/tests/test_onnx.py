@@ -53,6 +53,34 @@ def conv(attributes, x, w, bias=None):
     return omma.conv2d(x, w, bias, groups=attributes.get("group", 1), **options)
 
 
+def conv_transpose(attributes, x, w, bias=None):
+    rank = x.ndim - 2
+    if rank > 2:
+        raise Inexpressible
+    stride = attributes.get("strides", [1] * rank)
+    dilation = attributes.get("dilations", [1] * rank)
+    more = list(attributes.get("output_padding", [0] * rank))
+    pads = attributes.get("pads", [0] * 2 * rank)
+    before, after = list(pads[:rank]), list(pads[rank:])
+    auto = attributes.get("auto_pad", b"NOTSET")
+    sizes = attributes.get("output_shape")
+    if auto in (b"SAME_UPPER", b"SAME_LOWER") and sizes is None:
+        sizes = [size * s for size, s in zip(x.shape[2:], stride)]
+    for i, size in enumerate(sizes or []):
+        total = (x.shape[2 + i] - 1) * stride[i] + dilation[i] * (w.shape[2 + i] - 1) + more[i] + 1 - size
+        more[i] += max(-total, 0)
+        small, large = max(total, 0) // 2, max(total, 0) - max(total, 0) // 2
+        before[i], after[i] = (small, large) if auto == b"SAME_UPPER" else (large, small)
+    options = dict(groups=attributes.get("group", 1))
+    if rank == 1:
+        pairs = dict(stride=(1, *stride), dilation=(1, *dilation), output_padding=(0, *more))
+        padding = (0, 0, *before, *after)
+        return omma.conv_transpose2d(x[:, :, None], w[:, :, None], bias, padding=padding, **pairs, **options)[:, :, 0]
+    pairs = dict(stride=tuple(stride), dilation=tuple(dilation), output_padding=tuple(more))
+    padding = (before[0], after[0], before[1], after[1])
+    return omma.conv_transpose2d(x, w, bias, padding=padding, **pairs, **options)
+
+
 def pool(function, attributes, x, **extra):
     kernel = attributes["kernel_shape"]
     options = window(attributes, x.shape[2:], kernel)
@@ -245,6 +273,7 @@ ADAPTERS = {
     "AveragePool": average_pool,
     "Clip": clip,
     "Conv": conv,
+    "ConvTranspose": conv_transpose,
     "Gelu": gelu,
     "Gemm": gemm,
     "GlobalAveragePool": lambda a, x: omma.avg_pool2d(x, x.shape[2:]),
@@ -293,6 +322,7 @@ LISTED = {
         averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_False
         maxpool_3d_default maxpool_3d_dilations maxpool_3d_dilations_use_ref_impl
         maxpool_3d_dilations_use_ref_impl_large""",
+    "convolution in omma is over two dimensions": "convtranspose_3d",
     "pooling in omma is of float32": "maxpool_2d_uint8",
     "omma clips from 0 (relu) or from 0 to 6 (relu6)": """
         clip clip_example clip_inbounds clip_outbounds clip_splitbounds clip_min_greater_than_max

@@ -15,6 +15,7 @@ from ._error import OmmaError, Status
 from ._omma import (
     Context,
     Conv2d,
+    ConvTranspose2d,
     Letterbox,
     Linear,
     __version__,
@@ -24,6 +25,7 @@ from ._omma import (
     box_iou,
     box_iou_elementwise,
     conv2d,
+    conv_transpose2d,
     gelu,
     gelu_tanh,
     get_num_threads,
@@ -54,6 +56,7 @@ from ._omma import (
 __all__ = [
     "Context",
     "Conv2d",
+    "ConvTranspose2d",
     "Letterbox",
     "Linear",
     "OmmaError",
@@ -65,6 +68,7 @@ __all__ = [
     "box_iou",
     "box_iou_elementwise",
     "conv2d",
+    "conv_transpose2d",
     "gelu",
     "gelu_tanh",
     "get_num_threads",

@@ -10,6 +10,7 @@ from typing_extensions import Self, TypeVar
 __all__ = [
     "Context",
     "Conv2d",
+    "ConvTranspose2d",
     "Letterbox",
     "Linear",
     "attention",
@@ -18,6 +19,7 @@ __all__ = [
     "box_iou",
     "box_iou_elementwise",
     "conv2d",
+    "conv_transpose2d",
     "gelu",
     "gelu_tanh",
     "get_num_threads",
@@ -153,6 +155,46 @@ class Conv2d:
         out: _Out | None = None,
         *,
         ctx: Context | None = None,
+    ) -> _Out: ...
+    def describe(self) -> str: ...
+
+def conv_transpose2d(
+    x: _Floats,
+    w: _Floats,
+    bias: _Floats | None = None,
+    *,
+    stride: _Pair = 1,
+    padding: _Sides = 0,
+    output_padding: _Pair = 0,
+    dilation: _Pair = 1,
+    groups: int = 1,
+    activation: _Activation | None = None,
+    negative_slope: float = 0.01,
+    activation_slope: _Floats | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@final
+class ConvTranspose2d:
+    def __new__(
+        cls,
+        w: _Floats,
+        bias: _Floats | None = None,
+        *,
+        stride: _Pair = 1,
+        padding: _Sides = 0,
+        output_padding: _Pair = 0,
+        dilation: _Pair = 1,
+        groups: int = 1,
+        activation: _Activation | None = None,
+        negative_slope: float = 0.01,
+        activation_slope: _Floats | None = None,
+        layout: _Layout = "NCHW",
+        ctx: Context | None = None,
+    ) -> Self: ...
+    def run(
+        self, x: _Floats, out: _Out | None = None, *, ctx: Context | None = None
     ) -> _Out: ...
     def describe(self) -> str: ...
 
