@@ -120,7 +120,7 @@ fn random_options_match_the_oracle() {
                 for i in 0..len {
                     let at = (start as isize + (row * len + i) as isize * step) as usize;
                     // A mean is rounded to a float, which small deviations from it show.
-                    let limit = 2e-6 + 2e-7 * offset * scale;
+                    let limit = 2e-6 + 2e-7 * (offset + 2.0) * scale;
                     let near =
                         (f64::from(out[at]) - want[i]).abs() <= limit * want[i].abs().max(1.0);
                     assert!(
