@@ -61,6 +61,12 @@ template <typename T> inline T omma_init_()
 /** `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))` */
 #define OMMA_ACTIVATION_GELU_TANH 10
 
+/** In `OmmaAttentionParams::flags`: a query sees the keys up to its own place plus `causal_offset`. */
+#define OMMA_ATTENTION_CAUSAL 1
+
+/** In `OmmaAttentionParams::flags`: `scale` is set. */
+#define OMMA_ATTENTION_SCALE 2
+
 /** Two corners: x1, y1, x2, y2. */
 #define OMMA_BOX_XYXY 0
 
@@ -177,6 +183,12 @@ template <typename T> inline T omma_init_()
 /** In `OmmaSoftmaxParams::flags`: `axis` is set. */
 #define OMMA_SOFTMAX_AXIS 1
 
+/** In `OmmaNormParams::flags`: `axis` is set. */
+#define OMMA_NORM_AXIS 1
+
+/** In `OmmaNormParams::flags`: `eps` is set. */
+#define OMMA_NORM_EPS 2
+
 /**
  * In the `flags` of a pooling operator: the output's size is rounded up. A last window that
  * would start in the padding behind the input is dropped, as in torch.
@@ -234,17 +246,23 @@ typedef struct OmmaLinear OmmaLinear;
 /** What a function that can fail returns: `OMMA_OK` or the kind of failure. */
 typedef int32_t OmmaStatus;
 
-/** How overlap is measured. */
-typedef struct OmmaBoxIouParams {
-    /** `sizeof(OmmaBoxIouParams)`. */
+/** Options of `omma_attention`; zero in a field is its default. */
+typedef struct OmmaAttentionParams {
+    /** `sizeof(OmmaAttentionParams)`. */
     uint32_t struct_size;
-    /** `OMMA_IOU`, `OMMA_GIOU`, `OMMA_DIOU` or `OMMA_CIOU`. */
-    int32_t kind;
-    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
-    int32_t format;
-    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
-    int32_t offset;
-} OmmaBoxIouParams;
+    /** `OMMA_ATTENTION_…`, combined by or. */
+    uint32_t flags;
+    /**
+     * With `OMMA_ATTENTION_CAUSAL` query i sees key j if j <= i + `causal_offset`. 0 aligns the
+     * first query with the first key; with the number of keys that a cache held before, new
+     * queries are aligned with the new keys at its end. May be negative.
+     */
+    int64_t causal_offset;
+    /** The factor of the products of queries and keys; 1 / sqrt(D) unless the flag is set. */
+    float scale;
+    /** c > 0 makes a logit x to c * tanh(x / c), before the mask; 0 does not. */
+    float softcap;
+} OmmaAttentionParams;
 
 /** Where the data of a tensor is: DLPack's `DLDevice`. */
 typedef struct OmmaDevice {
@@ -286,6 +304,18 @@ typedef struct OmmaTensor {
     /** Bytes from `data` to the first element. */
     uint64_t byte_offset;
 } OmmaTensor;
+
+/** How overlap is measured. */
+typedef struct OmmaBoxIouParams {
+    /** `sizeof(OmmaBoxIouParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_IOU`, `OMMA_GIOU`, `OMMA_DIOU` or `OMMA_CIOU`. */
+    int32_t kind;
+    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
+    int32_t format;
+    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
+    int32_t offset;
+} OmmaBoxIouParams;
 
 /** How boxes suppress each other. */
 typedef struct OmmaNmsParams {
@@ -500,6 +530,21 @@ typedef struct OmmaSoftmaxParams {
     int32_t axis;
 } OmmaSoftmaxParams;
 
+/** Options of `omma_layer_norm` and `omma_rms_norm`. */
+typedef struct OmmaNormParams {
+    /** `sizeof(OmmaNormParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_NORM_…`, combined by or. */
+    uint32_t flags;
+    /**
+     * The first of the axes that are normalized together, negative from the end; -1, the last axis
+     * alone, unless the flag is set.
+     */
+    int32_t axis;
+    /** Added to the variance or mean square; 1e-5 unless the flag is set. */
+    float eps;
+} OmmaNormParams;
+
 /** Options of `omma_max_pool2d`; zero in a field is its default. */
 typedef struct OmmaMaxPool2dParams {
     /** `sizeof(OmmaMaxPool2dParams)`. */
@@ -568,6 +613,35 @@ typedef struct OmmaAvgPool2dParams {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * `output = softmax(scale * q · kᵀ + mask) · v` in float32, as torch's
+ * `scaled_dot_product_attention`, without the matrix of logits.
+ *
+ * `q` (B, H, N, D), `k` (B, G, M, D), `v` (B, G, M, E), `output` (B, H, N, E). G divides H:
+ * each key head serves H / G neighbouring query heads (grouped-query attention; one key
+ * head is multi-query attention). `mask`, NULL or of at most four dimensions that are aligned at the
+ * right with (B, H, N, M) and of that size or 1, is of booleans, where false hides a
+ * key, or of float32, which is added to the logits and hides a key where it is -inf. `log_sum_exp`
+ * (B, H, N), if not NULL, takes the logarithm of the sum of the exponentials of each row.
+ *
+ * Any strides: arrays that lie as (B, N, H, D) are passed with their strides, at no cost. The outputs
+ * must not overlap anything. Zero-sized dimensions are legal. A row that sees no key is 0 and its
+ * logarithm -inf. A hidden key and its value have no influence, be they infinite or NaN; a NaN
+ * in what a row sees makes the row NaN. The bits of the result do not depend on the number of
+ * threads, and scratch is not a function of N times M.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_attention(const struct OmmaContext *ctx,
+                          const struct OmmaAttentionParams *params,
+                          const struct OmmaTensor *q,
+                          const struct OmmaTensor *k,
+                          const struct OmmaTensor *v,
+                          const struct OmmaTensor *mask,
+                          const struct OmmaTensor *output,
+                          const struct OmmaTensor *log_sum_exp);
 
 /**
  * The overlap of every box of `a` (N, 4) with every box of `b` (M, 4), to
@@ -1170,6 +1244,47 @@ OmmaStatus omma_log_softmax(const struct OmmaContext *ctx,
                             const struct OmmaSoftmaxParams *params,
                             const struct OmmaTensor *input,
                             const struct OmmaTensor *output);
+
+/**
+ * `output = (s - mean) / sqrt(variance + eps) * gamma + beta` with `s = input + residual`, in float32, as
+ * torch's `layer_norm`.
+ *
+ * Mean and variance (of the whole population) are those of the axes from `params->axis` on; `gamma` and
+ * `beta`, each NULL or of the shape of those axes, scale and shift. `residual`, NULL or of the shape of `input`,
+ * is added first, and `sum`, NULL or of that shape, takes what was normalized: the residual of the
+ * next layer.
+ *
+ * Any shape, any strides; `output` and `sum` have the shape of `input` and each may be the very memory of
+ * `input` or `residual` (same address and strides), but not of each other; any other overlap is an error. A NaN or
+ * an infinity makes its row NaN. The bits of the result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_layer_norm(const struct OmmaContext *ctx,
+                           const struct OmmaNormParams *params,
+                           const struct OmmaTensor *input,
+                           const struct OmmaTensor *residual,
+                           const struct OmmaTensor *gamma,
+                           const struct OmmaTensor *beta,
+                           const struct OmmaTensor *output,
+                           const struct OmmaTensor *sum);
+
+/**
+ * `output = s / sqrt(mean(s²) + eps) * gamma` with `s = input + residual`, in float32, as torch's `rms_norm`.
+ *
+ * Arguments, shapes, strides, overlap and numbers that are not finite: as `omma_layer_norm`.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_rms_norm(const struct OmmaContext *ctx,
+                         const struct OmmaNormParams *params,
+                         const struct OmmaTensor *input,
+                         const struct OmmaTensor *residual,
+                         const struct OmmaTensor *gamma,
+                         const struct OmmaTensor *output,
+                         const struct OmmaTensor *sum);
 
 /**
  * The largest element of each window, and optionally where it is, in float32.

@@ -112,6 +112,12 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
         array(OMMA_DTYPE_UINT, 8, &[33, 41, 3]),
         floats(&[3, 48, 48]),
     );
+    let (heads, attended) = (floats(&[2, 4, 200, 32]), floats(&[2, 4, 200, 32]));
+    let (query, long, answer) = (
+        floats(&[1, 2, 1, 16]),
+        floats(&[1, 2, 3000, 16]),
+        floats(&[1, 2, 1, 16]),
+    );
     let (boxes, scores) = (floats(&[500, 4]), floats(&[500]));
     let classes = array(OMMA_DTYPE_INT, 64, &[500]);
     let (kept, iou) = (array(OMMA_DTYPE_INT, 64, &[500]), floats(&[500, 500]));
@@ -167,6 +173,34 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
             (
                 "softmax axis 0",
                 Box::new(|x| omma_softmax(x, &axis, &rows.tensor, &odd.tensor)),
+            ),
+            (
+                "attention",
+                Box::new(|x| {
+                    let (t, y) = (&heads.tensor, &attended.tensor);
+                    omma_attention(x, null(), t, t, t, none, y, none)
+                }),
+            ),
+            (
+                "attention, keys split",
+                Box::new(|x| {
+                    let (q, kv, y) = (&query.tensor, &long.tensor, &answer.tensor);
+                    omma_attention(x, null(), q, kv, kv, none, y, none)
+                }),
+            ),
+            (
+                "layer_norm",
+                Box::new(|x| {
+                    let (t, y) = (&rows.tensor, &odd.tensor);
+                    omma_layer_norm(x, null(), t, t, none, none, y, none)
+                }),
+            ),
+            (
+                "rms_norm",
+                Box::new(|x| {
+                    let (t, y) = (&transposed.tensor, &image.tensor);
+                    omma_rms_norm(x, null(), t, none, none, y, none)
+                }),
             ),
             (
                 "max_pool2d",

@@ -201,6 +201,33 @@ static inline OmmaGoResult omma_go_log_softmax(const OmmaContext *ctx, const Omm
     return omma_go_result(omma_log_softmax(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output)));
 }
 
+/* attention and normalization */
+
+static inline OmmaGoResult omma_go_attention(const OmmaContext *ctx, const OmmaAttentionParams *params, OMMA_GO_ARG(q),
+                                             OMMA_GO_ARG(k), OMMA_GO_ARG(v), OMMA_GO_ARG(mask), OMMA_GO_ARG(output),
+                                             OMMA_GO_ARG(log_sum_exp))
+{
+    return omma_go_result(omma_attention(ctx, params, OMMA_GO_TENSOR(q), OMMA_GO_TENSOR(k), OMMA_GO_TENSOR(v),
+                                         OMMA_GO_TENSOR(mask), OMMA_GO_TENSOR(output), OMMA_GO_TENSOR(log_sum_exp)));
+}
+
+static inline OmmaGoResult omma_go_layer_norm(const OmmaContext *ctx, const OmmaNormParams *params, OMMA_GO_ARG(input),
+                                              OMMA_GO_ARG(residual), OMMA_GO_ARG(gamma), OMMA_GO_ARG(beta),
+                                              OMMA_GO_ARG(output), OMMA_GO_ARG(sum))
+{
+    return omma_go_result(omma_layer_norm(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(residual),
+                                          OMMA_GO_TENSOR(gamma), OMMA_GO_TENSOR(beta), OMMA_GO_TENSOR(output),
+                                          OMMA_GO_TENSOR(sum)));
+}
+
+static inline OmmaGoResult omma_go_rms_norm(const OmmaContext *ctx, const OmmaNormParams *params, OMMA_GO_ARG(input),
+                                            OMMA_GO_ARG(residual), OMMA_GO_ARG(gamma), OMMA_GO_ARG(output),
+                                            OMMA_GO_ARG(sum))
+{
+    return omma_go_result(omma_rms_norm(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(residual),
+                                        OMMA_GO_TENSOR(gamma), OMMA_GO_TENSOR(output), OMMA_GO_TENSOR(sum)));
+}
+
 /* pooling */
 
 static inline OmmaGoResult omma_go_max_pool2d(const OmmaContext *ctx, const OmmaMaxPool2dParams *params,

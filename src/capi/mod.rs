@@ -7,6 +7,7 @@
 //! one, because cbindgen makes `include/omma.h` from them.
 
 pub mod activation;
+pub mod attention;
 pub mod boxes;
 mod call;
 pub mod context;
@@ -16,11 +17,13 @@ pub mod image;
 pub mod layout;
 pub mod linear;
 pub mod nn;
+pub mod norm;
 pub mod pool;
 pub mod status;
 pub mod tensor;
 
 pub use activation::*;
+pub use attention::*;
 pub use boxes::*;
 pub use context::*;
 pub use conv::*;
@@ -29,6 +32,7 @@ pub use image::*;
 pub use layout::*;
 pub use linear::*;
 pub use nn::*;
+pub use norm::*;
 pub use pool::*;
 pub use status::*;
 pub use tensor::*;

@@ -7,6 +7,7 @@
 //! where the bent argument is still legal (strides, offsets, alignment), the
 //! very same result.
 
+pub mod attention;
 pub mod boxes;
 pub mod conv;
 pub mod image;

@@ -166,6 +166,34 @@ static void matrices(const omma::Context& context) {
     CHECK((c == std::vector<float>{104, -47.5f, 110, -44.5f}));
 }
 
+static void transformers(const omma::Context& context) {
+    const std::vector<float> zeros(4), v{1, 2, 3, 4}, gamma{1, 2}, beta{0, 1};
+    const auto q = omma::view(zeros, {1, 1, 2, 2});
+    const auto values = omma::view(v, {1, 1, 2, 2});
+    std::vector<float> y(4), logs(2);
+    omma::attention(context, omma::AttentionOptions().causal(), q, q, values, nullptr, omma::view(y, {1, 1, 2, 2}),
+                    omma::view(logs, {1, 1, 2}));
+    CHECK((y == std::vector<float>{1, 2, 2, 3}) && logs[0] == 0 && std::fabs(logs[1] - std::log(2.0f)) < 1e-6f);
+    const bool seen[] = {false, true};
+    omma::attention(context, omma::AttentionOptions().scale(2).softcap(3), q, q, values, omma::view(seen, {2}),
+                    omma::view(y, {1, 1, 2, 2}));
+    CHECK((y == std::vector<float>{3, 4, 3, 4}));
+    const std::vector<float> x{1, 3, 5, 9};
+    std::vector<float> sum(4);
+    omma::layer_norm(context, omma::view(x, {2, 2}), omma::view(gamma, {2}), omma::view(beta, {2}),
+                     omma::view(y, {2, 2}), 0);
+    CHECK((y == std::vector<float>{-1, 3, -1, 3}));
+    omma::add_layer_norm(context, omma::view(x, {2, 2}), omma::view(x, {2, 2}), nullptr, nullptr,
+                         omma::view(y, {2, 2}), omma::view(sum, {2, 2}), 0);
+    CHECK((y == std::vector<float>{-1, 1, -1, 1}) && (sum == std::vector<float>{2, 6, 10, 18}));
+    const std::vector<float> equal{2, -2, 3, 3};
+    omma::rms_norm(context, omma::view(equal, {2, 2}), omma::view(gamma, {2}), omma::view(y, {2, 2}), 0);
+    CHECK((y == std::vector<float>{1, -2, 1, 2}));
+    omma::add_rms_norm(context, omma::view(equal, {2, 2}), omma::view(equal, {2, 2}), nullptr, omma::view(y, {2, 2}),
+                       omma::view(sum, {2, 2}), 0);
+    CHECK((y == std::vector<float>{1, -1, 1, 1}) && sum[0] == 4);
+}
+
 static void boxes(const omma::Context& context) {
     const std::vector<float> corners{0, 0, 10, 10, 1, 1, 10, 10, 20, 20, 30, 30}, scores{0.5f, 0.9f, 0.3f};
     const std::vector<int64_t> classes{0, 1, 0};
@@ -237,7 +265,8 @@ int main() {
         views(context);
         convolution(context);
         matrices(context);
-        boxes(context);
+        transformers(context);
+    boxes(context);
         images(context);
     }
     dlpack(omma::Context::serial());

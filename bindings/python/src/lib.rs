@@ -8,6 +8,7 @@
 
 use pyo3::prelude::*;
 
+mod attention;
 mod boxes;
 mod call;
 mod context;
@@ -26,6 +27,7 @@ mod _omma {
 
     #[pymodule_export]
     use super::{
+        attention::{attention, layer_norm, rms_norm},
         boxes::{batched_nms, box_iou, box_iou_elementwise, nms},
         context::{Context, get_num_threads, isa, isa_available, set_num_threads},
         conv::{Conv2d, conv2d},

@@ -119,6 +119,38 @@ def test_softmax(axis):
     np.testing.assert_allclose(omma.log_softmax(x, axis), expected, rtol=2e-6, atol=1e-5)
 
 
+@pytest.mark.parametrize("n", [1, 7, 130])
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention(n, causal, ctx):
+    shapes = (2, n, 6, 40), (2, 210, 3, 40), (2, 210, 3, 24)
+    q, k, v = (rng.standard_normal(shape, dtype=np.float32).swapaxes(1, 2) for shape in shapes)
+    logits = q.astype(float) @ np.repeat(k, 2, 1).swapaxes(2, 3) / np.sqrt(40)
+    if causal:
+        logits[..., np.arange(210) > np.arange(n)[:, None] + 70] = -np.inf
+    expected = scipy.special.softmax(logits, -1) @ np.repeat(v, 2, 1)
+    options = dict(causal=True, causal_offset=70) if causal else {}
+    got, sums = omma.attention(q, k, v, return_log_sum_exp=True, ctx=ctx, **options)
+    np.testing.assert_allclose(got, expected, atol=2e-6)
+    np.testing.assert_allclose(sums, scipy.special.logsumexp(logits, -1), rtol=1e-6)
+    mask = np.isfinite(logits)[0, 0]
+    np.testing.assert_allclose(omma.attention(q, k, v, mask=mask, ctx=ctx), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_norms(axis, ctx):
+    x, residual = rng.standard_normal((2, 9, 33, 20), dtype=np.float32)
+    gamma, beta = rng.standard_normal((2, *x.shape[axis:]), dtype=np.float32)
+    s = x.astype(float) + residual
+    axes = tuple(range(axis % 3, 3))
+    expected = (s - s.mean(axes, keepdims=True)) / np.sqrt(s.var(axes, keepdims=True) + 1e-3) * gamma + beta
+    got, total = omma.layer_norm(x, gamma, beta, 1e-3, axis=axis, residual=residual, return_sum=True, ctx=ctx)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(total, x + residual)
+    expected = s / np.sqrt((s * s).mean(axes, keepdims=True) + 1e-3) * gamma
+    got = omma.rms_norm(x, gamma, 1e-3, axis=axis, residual=residual, ctx=ctx)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("shapes", [((3, 5), (5, 7)), ((2, 1, 33, 65), (4, 65, 31)), ((129, 300), (300, 257))])
 def test_matmul(shapes, ctx):
     a, b = (rng.standard_normal(shape, dtype=np.float32) for shape in shapes)

@@ -13,6 +13,7 @@ __all__ = [
     "ConvTranspose2d",
     "Letterbox",
     "Linear",
+    "attention",
     "avg_pool2d",
     "batched_nms",
     "box_iou",
@@ -26,6 +27,7 @@ __all__ = [
     "image_to_tensor",
     "isa",
     "isa_available",
+    "layer_norm",
     "leaky_relu",
     "letterbox",
     "linear",
@@ -37,6 +39,7 @@ __all__ = [
     "relu",
     "relu6",
     "resize",
+    "rms_norm",
     "set_num_threads",
     "sigmoid",
     "silu",
@@ -75,6 +78,7 @@ _LinearActivation: TypeAlias = Literal[
     "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "hardswish", "gelu", "gelu_tanh"
 ]
 _Activation: TypeAlias = _LinearActivation | Literal["prelu"]
+_Mask: TypeAlias = npt.NDArray[np.bool_] | npt.NDArray[np.float32] | _DLPack
 _Kind: TypeAlias = Literal["iou", "giou", "diou", "ciou"]
 _Format: TypeAlias = Literal["xyxy", "xywh", "cxcywh", "corners"]
 _Overlap: TypeAlias = Literal["union", "min"]
@@ -223,6 +227,86 @@ class Linear:
     ) -> _Out: ...
     def describe(self) -> str: ...
 
+@overload
+def attention(
+    q: _Floats,
+    k: _Floats,
+    v: _Floats,
+    *,
+    mask: _Mask | None = None,
+    causal: bool = False,
+    causal_offset: int = 0,
+    scale: float | None = None,
+    softcap: float = 0.0,
+    return_log_sum_exp: Literal[False] = False,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def attention(
+    q: _Floats,
+    k: _Floats,
+    v: _Floats,
+    *,
+    mask: _Mask | None = None,
+    causal: bool = False,
+    causal_offset: int = 0,
+    scale: float | None = None,
+    softcap: float = 0.0,
+    return_log_sum_exp: Literal[True],
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Out, _Float32]: ...
+@overload
+def layer_norm(
+    x: _Floats,
+    gamma: _Floats | None = None,
+    beta: _Floats | None = None,
+    eps: float = 1e-5,
+    *,
+    axis: int = -1,
+    residual: _Floats | None = None,
+    return_sum: Literal[False] = False,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def layer_norm(
+    x: _Floats,
+    gamma: _Floats | None = None,
+    beta: _Floats | None = None,
+    eps: float = 1e-5,
+    *,
+    axis: int = -1,
+    residual: _Floats | None = None,
+    return_sum: Literal[True],
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Out, _Float32]: ...
+@overload
+def rms_norm(
+    x: _Floats,
+    gamma: _Floats | None = None,
+    eps: float = 1e-5,
+    *,
+    axis: int = -1,
+    residual: _Floats | None = None,
+    return_sum: Literal[False] = False,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def rms_norm(
+    x: _Floats,
+    gamma: _Floats | None = None,
+    eps: float = 1e-5,
+    *,
+    axis: int = -1,
+    residual: _Floats | None = None,
+    return_sum: Literal[True],
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Out, _Float32]: ...
 def relu(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
 def relu6(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
 def sigmoid(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
