@@ -1,0 +1,102 @@
+// omma.hpp: convolution.
+#ifndef OMMA_HPP_CONV
+#define OMMA_HPP_CONV
+
+#include "core.hpp"
+
+namespace omma {
+inline namespace OMMA_HPP_WAY {
+
+// What a convolution is beyond its arrays; every setter returns the object.
+class Conv2dOptions {
+public:
+    Conv2dOptions& stride(int32_t both) { return stride(both, both); }
+    Conv2dOptions& stride(int32_t vertical, int32_t horizontal) { return set(params_.stride, {vertical, horizontal}); }
+    Conv2dOptions& padding(int32_t all) { return padding(all, all, all, all); }
+    Conv2dOptions& padding(int32_t top, int32_t bottom, int32_t left, int32_t right) {
+        return set(params_.padding, {top, bottom, left, right});
+    }
+    Conv2dOptions& dilation(int32_t both) { return dilation(both, both); }
+    Conv2dOptions& dilation(int32_t vertical, int32_t horizontal) { return set(params_.dilation, {vertical, horizontal}); }
+    Conv2dOptions& groups(int32_t count) { params_.groups = count; return *this; }
+    Conv2dOptions& layout(int32_t layout) { params_.layout = layout; return *this; }
+    Conv2dOptions& algorithm(int32_t algorithm) { params_.algorithm = algorithm; return *this; }
+    // An OMMA_ACTIVATION_… other than PRELU.
+    Conv2dOptions& activation(int32_t kind, float negative_slope = 0) {
+        params_.activation = kind;
+        params_.negative_slope = negative_slope;
+        return *this;
+    }
+    // PReLU with a slope per output channel, or one for all.
+    Conv2dOptions& prelu(Tensor<const float> slope) {
+        params_.activation = OMMA_ACTIVATION_PRELU;
+        slope_ = slope;
+        return *this;
+    }
+
+    // The params with the slope's tensor, for the time of a call.
+    class Filled {
+    public:
+        explicit Filled(const Conv2dOptions& options) : slope_(options.slope_), params_(options.params_) {
+            params_.activation_slope = slope_;
+        }
+        operator const OmmaConv2dParams*() const { return &params_; }
+
+    private:
+        TensorRef slope_;
+        OmmaConv2dParams params_;
+    };
+
+private:
+    template <size_t N>
+    Conv2dOptions& set(int32_t (&field)[N], const int32_t (&values)[N]) {
+        for (size_t i = 0; i < N; ++i) field[i] = values[i];
+        return *this;
+    }
+
+    OmmaConv2dParams params_ = params<OmmaConv2dParams>();
+    Tensor<const float> slope_;
+};
+
+// The weights are packed in the call; with weights that stay, make a Conv2d.
+inline Outcome conv2d(const Context& context, const TensorRef& input, const TensorRef& weight, const TensorRef& bias,
+                      const TensorRef& output, const Conv2dOptions& options = {}, const TensorRef& residual = {}) {
+    return check(omma_conv2d(context.get(), Conv2dOptions::Filled(options), input, weight, bias, residual, output));
+}
+
+// A convolution with its weights packed once; immutable, may be run by several threads.
+class Conv2d {
+public:
+    Conv2d() = default;
+#ifndef OMMA_NO_EXCEPTIONS
+    Conv2d(const Context& context, const TensorRef& weight, const TensorRef& bias, const Conv2dOptions& options = {}) {
+        check(create(context, weight, bias, options, *this).code());
+    }
+#endif
+    static Status create(const Context& context, const TensorRef& weight, const TensorRef& bias,
+                         const Conv2dOptions& options, Conv2d& plan) {
+        OmmaConv2d* handle = nullptr;
+        const OmmaStatus status =
+            omma_conv2d_create(context.get(), Conv2dOptions::Filled(options), weight, bias, &handle);
+        plan.handle_.reset(handle);
+        return Status(status);
+    }
+    Outcome run(const Context& context, const TensorRef& input, const TensorRef& output,
+                const TensorRef& residual = {}) const {
+        return check(omma_conv2d_run(context.get(), handle_.get(), input, residual, output));
+    }
+    // Height and width of the output for an input of h x w.
+    Outcome output_shape(int64_t h, int64_t w, int64_t& output_h, int64_t& output_w) const {
+        return check(omma_conv2d_output_shape(handle_.get(), h, w, &output_h, &output_w));
+    }
+    // The algorithm and the instruction set.
+    std::string describe() const { return detail::describe(omma_conv2d_describe, handle_.get()); }
+
+private:
+    detail::Owner<OmmaConv2d, omma_conv2d_destroy> handle_;
+};
+
+}  // namespace OMMA_HPP_WAY
+}  // namespace omma
+
+#endif  // OMMA_HPP_CONV
