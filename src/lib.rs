@@ -2,7 +2,7 @@
 //! stable C ABI.
 //!
 //! The layers, each importing only those to its right:
-//! `capi → families (conv, nn, boxes, image) → {gemm, runtime, tensor} → simd`;
+//! `capi → families (conv, nn, boxes, roi, image) → {gemm, runtime, tensor} → simd`;
 //! [`error`] is everybody's. ARCHITECTURE.md tells more.
 
 pub mod boxes;
@@ -12,6 +12,7 @@ pub mod error;
 pub mod gemm;
 pub mod image;
 pub mod nn;
+pub mod roi;
 pub mod runtime;
 pub mod simd;
 pub mod tensor;

@@ -16,6 +16,7 @@ pub mod layout;
 pub mod linear;
 pub mod nn;
 pub mod pool;
+pub mod roi;
 pub mod status;
 pub mod tensor;
 
@@ -28,6 +29,7 @@ pub use layout::*;
 pub use linear::*;
 pub use nn::*;
 pub use pool::*;
+pub use roi::*;
 pub use status::*;
 pub use tensor::*;
 

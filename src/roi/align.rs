@@ -155,7 +155,7 @@ pub fn roi_align<B: Element + Into<i64>>(
     if let Some(indices) = &batch_indices {
         forbid_overlap(op, "output", &output, "batch_indices", indices)?;
     }
-    let regions = Regions::new(ctx, op, &rois, batch_indices.as_ref(), shape.images)?;
+    let regions = Regions::new(ctx, op, &rois, batch_indices.as_ref(), ("x", shape.images))?;
     if output.is_empty() {
         return Ok(());
     }

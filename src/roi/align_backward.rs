@@ -64,7 +64,7 @@ pub fn roi_align_backward<B: Element + Into<i64>>(
         expect_same_shape(op, "x", x, "dx", &dx)?;
         forbid_overlap(op, "dx", &dx, "x", x)?;
     }
-    let regions = Regions::new(ctx, op, &rois, batch_indices.as_ref(), shape.images)?;
+    let regions = Regions::new(ctx, op, &rois, batch_indices.as_ref(), ("dx", shape.images))?;
     if dx.is_empty() {
         return Ok(());
     }

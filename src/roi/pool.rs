@@ -66,7 +66,7 @@ pub fn roi_pool<B: Element + Into<i64>>(
         }
         expect_indexable(op, "x", shape.size)?;
     }
-    let regions = Regions::new(ctx, op, &rois, batch_indices.as_ref(), shape.images)?;
+    let regions = Regions::new(ctx, op, &rois, batch_indices.as_ref(), ("x", shape.images))?;
     if output.is_empty() {
         return Ok(());
     }

@@ -49,7 +49,7 @@ pub fn roi_pool_backward<B: Element + Into<i64>>(
     if let Some(indices) = &batch_indices {
         forbid_overlap(op, "dx", &dx, "batch_indices", indices)?;
     }
-    let regions = Regions::new(ctx, op, &rois, batch_indices.as_ref(), shape.images)?;
+    let regions = Regions::new(ctx, op, &rois, batch_indices.as_ref(), ("dx", shape.images))?;
     let (dy, argmax) = (dy.contiguous(ctx)?, argmax.contiguous(ctx)?);
     let pixels = shape.size[0] * shape.size[1];
     check(ctx, op, &argmax, pixels, shape.size)?;

@@ -13,13 +13,13 @@ pub(super) struct Regions<'c> {
 }
 
 impl<'c> Regions<'c> {
-    /// Reads `rois` (K, 5), or (K, 4) with the images in `batch_indices` (K).
+    /// Reads `rois` (K, 5), or (K, 4) with the images in `batch_indices` (K); `map` is the array of the images.
     pub(super) fn new<B: Element + Into<i64>>(
         ctx: &'c Context,
         op: &str,
         rois: &View<'c, f32>,
         batch_indices: Option<&View<'c, B>>,
-        images: usize,
+        (map, images): (&str, usize),
     ) -> Result<Regions<'c>> {
         expect_rank(op, "rois", rois, 2)?;
         let (len, width) = (rois.dim(0), if batch_indices.is_some() { 4 } else { 5 });
@@ -41,7 +41,7 @@ impl<'c> Regions<'c> {
         ensure!(
             images <= i32::MAX as usize,
             Unsupported,
-            "{op}: input has {images} images, the most is {}",
+            "{op}: {map} has {images} images, the most is {}",
             i32::MAX
         );
         let rows = rois.contiguous(ctx)?;
@@ -53,7 +53,7 @@ impl<'c> Regions<'c> {
                 ensure!(
                     index >= 0 && index < images as i64,
                     InvalidArgument,
-                    "{op}: batch_indices[{k}] is {index}, input has {images} images"
+                    "{op}: batch_indices[{k}] is {index}, {map} has {images} images"
                 );
                 *of = index as i32;
             }
@@ -63,7 +63,7 @@ impl<'c> Regions<'c> {
                 ensure!(
                     row[0] > -1.0 && f64::from(row[0]) < images as f64,
                     InvalidArgument,
-                    "{op}: rois[{k}] is of image {}, input has {images}",
+                    "{op}: rois[{k}] is of image {}, {map} has {images}",
                     row[0]
                 );
                 *of = row[0] as i32;
