@@ -356,29 +356,26 @@ impl Job<'_> {
                 if !room.y.has(p) || !room.x.has(q) {
                     continue;
                 }
-                let mut codes = [0i32; MAX_LANES];
+                let (mut ys, mut xs) = ([0i32; MAX_LANES], [0i32; MAX_LANES]);
                 // SAFETY: the caller's promise; there is room for a vector.
                 unsafe {
-                    let codes_of =
-                        winners(simd, &pixels, &room.y, &room.x, (p, q, at), self.corner);
-                    simd.store_i32_ptr(codes.as_mut_ptr(), codes_of);
+                    let (y, x) = winners(simd, &pixels, &room.y, &room.x, (p, q, at), self.corner);
+                    simd.store_i32_ptr(ys.as_mut_ptr(), y);
+                    simd.store_i32_ptr(xs.as_mut_ptr(), x);
                 }
-                for (lane, (&code, &dy)) in codes.iter().zip(dy).enumerate() {
-                    let Ok(code) = usize::try_from(code) else {
+                let corners = if self.corner { 1 } else { 2 };
+                for (lane, &dy) in dy.iter().enumerate() {
+                    let (Ok(j), Ok(i)) = (usize::try_from(ys[lane]), usize::try_from(xs[lane]))
+                    else {
                         continue;
                     };
-                    // The corners of a sample are numbered row by row.
-                    let all = if self.corner {
-                        code % 4..code % 4 + 1
-                    } else {
-                        0..4
-                    };
-                    let samples = room.x.own(q).len() / 2;
-                    let (j, i) = (code / 4 / samples * 2, code / 4 % samples * 2);
-                    for corner in all {
-                        let (j, i) = (j + corner / 2, i + corner % 2);
-                        let (row, col) = (room.y.own(p)[j] as usize, room.x.own(q)[i] as usize);
-                        if rows.contains(&row) {
+                    for j in j..j + corners {
+                        let row = room.y.own(p)[j] as usize;
+                        if !rows.contains(&row) {
+                            continue;
+                        }
+                        for i in i..i + corners {
+                            let col = room.x.own(q)[i] as usize;
                             let to = ((row - rows.start) * self.size[1] + col) * width + at + lane;
                             sums[to] += dy * (room.y.weight(p)[j] * room.x.weight(q)[i]);
                         }
@@ -389,8 +386,8 @@ impl Job<'_> {
     }
 }
 
-/// Which sample, or corner of a sample, is the maximum of a bin, four numbers to a sample; -1 where it is the 0 of
-/// samples outside.
+/// Which tap along y and which along x is the maximum of a bin; of a sample, the first of two each. -1 where it is
+/// the 0 of samples outside.
 ///
 /// # Safety
 /// The taps are inside of the map; `at` is a vector of the block.
@@ -402,11 +399,13 @@ unsafe fn winners<S: Simd>(
     x: &Taps<'_>,
     (p, q, at): (usize, usize, usize),
     corner: bool,
-) -> S::I32 {
+) -> (S::I32, S::I32) {
     let (ys, xs) = (y.own(p), x.own(q));
-    let mut best = simd.splat(f32::NEG_INFINITY);
-    let mut winner = simd.splat_i32(0);
-    let mut code = 0;
+    let mut best = Best::<S> {
+        value: simd.splat(f32::NEG_INFINITY),
+        y: simd.splat_i32(0),
+        x: simd.splat_i32(0),
+    };
     for j in (0..ys.len()).step_by(2) {
         for i in (0..xs.len()).step_by(2) {
             let mut sum = simd.zero();
@@ -417,34 +416,37 @@ unsafe fn winners<S: Simd>(
                 let v = unsafe { simd.load_ptr(pixels.ptr.offset(offset)) };
                 let weight = simd.splat(y.weight(p)[j] * x.weight(q)[i]);
                 if corner {
-                    take(
-                        simd,
-                        &mut best,
-                        &mut winner,
-                        simd.mul(weight, v),
-                        code + c as i32,
-                    );
+                    best.see(simd, simd.mul(weight, v), (j as i32, i as i32));
                 } else {
                     sum = simd.fma(weight, v, sum);
                 }
             }
             if !corner {
-                take(simd, &mut best, &mut winner, sum, code);
+                best.see(simd, sum, (j as i32, i as i32));
             }
-            code += 4;
         }
     }
     if y.outside(p) || x.outside(q) {
-        take(simd, &mut best, &mut winner, simd.zero(), -1);
+        best.see(simd, simd.zero(), (-1, -1));
     }
-    winner
+    (best.y, best.x)
 }
 
-/// The larger takes the place, and the first NaN.
-#[inline(always)]
-fn take<S: Simd>(simd: S, best: &mut S::F32, winner: &mut S::I32, v: S::F32, code: i32) {
-    let first_nan = simd.and(simd.is_nan(v), simd.eq(*best, *best));
-    let takes = simd.or(simd.gt(v, *best), first_nan);
-    *best = simd.select(takes, v, *best);
-    *winner = simd.select_i32(takes, simd.splat_i32(code), *winner);
+/// The largest so far and where it is.
+struct Best<S: Simd> {
+    value: S::F32,
+    y: S::I32,
+    x: S::I32,
+}
+
+impl<S: Simd> Best<S> {
+    /// The larger takes the place, and the first NaN.
+    #[inline(always)]
+    fn see(&mut self, simd: S, v: S::F32, (y, x): (i32, i32)) {
+        let first_nan = simd.and(simd.is_nan(v), simd.eq(self.value, self.value));
+        let takes = simd.or(simd.gt(v, self.value), first_nan);
+        self.value = simd.select(takes, v, self.value);
+        self.y = simd.select_i32(takes, simd.splat_i32(y), self.y);
+        self.x = simd.select_i32(takes, simd.splat_i32(x), self.x);
+    }
 }

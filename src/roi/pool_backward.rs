@@ -5,7 +5,6 @@
 
 use super::align::Shape;
 use super::forward::Bins;
-use super::lanes::Maps;
 use super::pool::{RoiPoolParams, expect_indexable};
 use super::regions::Regions;
 use crate::error::{Result, ensure};
@@ -14,7 +13,7 @@ use crate::tensor::{Element, View, ViewMut, expect_same_shape, forbid_overlap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Channels of a task.
-const CHANNELS: usize = 8;
+const CHANNELS: usize = 16;
 /// Indices that are checked by a task.
 const CHECKED: usize = 1 << 18;
 
@@ -29,7 +28,7 @@ pub fn roi_pool_backward<B: Element + Into<i64>>(
     rois: View<'_, f32>,
     batch_indices: Option<View<'_, B>>,
     argmax: View<'_, i32>,
-    mut dx: ViewMut<'_, f32>,
+    dx: ViewMut<'_, f32>,
 ) -> Result<()> {
     let op = "roi_pool_backward";
     let shape = Shape::new(
@@ -56,45 +55,63 @@ pub fn roi_pool_backward<B: Element + Into<i64>>(
     if dx.is_empty() {
         return Ok(());
     }
-    let [height, width] = shape.size;
-    let bins = |ptr| Bins::new(ptr, params.layout, shape.channels, shape.bins);
-    let dys = bins(dy.as_ptr().cast_mut());
+    let dys = Bins::new(
+        dy.as_ptr().cast_mut(),
+        params.layout,
+        shape.channels,
+        shape.bins,
+    );
     let indices = Bins::new(
         argmax.as_ptr().cast_mut(),
         params.layout,
         shape.channels,
         shape.bins,
     );
-    let out = dx.writer();
-    let maps = Maps::new(out.ptr(), &out, params.layout);
+    let mut compact = dx.contiguous(ctx)?;
+    // The maps as bins of one RoI each: the same strides.
+    let maps = Bins::new(
+        compact.as_mut_ptr(),
+        params.layout,
+        shape.channels,
+        shape.size,
+    );
     let parts = shape.channels.div_ceil(CHANNELS);
-    let count = shape.bins[0] * shape.bins[1];
+    let count = (shape.bins[0] * shape.bins[1]) as isize;
     ctx.parallel_for(shape.images * parts, |task| {
         let (image, first) = (task / parts, task % parts * CHANNELS);
-        let channels = first..(first + CHANNELS).min(shape.channels);
+        let channels = (first + CHANNELS).min(shape.channels) - first;
+        let (to, to_channel, to_pixel) = maps.at(image, first, 0, 0);
         // SAFETY: pixels of the image's own channels, which are this task's; bins of the arrays.
         unsafe {
-            for c in channels.clone() {
-                for y in 0..height {
-                    for x in 0..width {
-                        *maps.at(image, c, y, x) = 0.0;
-                    }
+            for c in 0..channels as isize {
+                for pixel in 0..pixels as isize {
+                    *to.offset(c * to_channel + pixel * to_pixel) = 0.0;
                 }
             }
             for k in (0..regions.len()).filter(|&k| regions.image(k) == image) {
-                for c in channels.clone() {
-                    let (dy, _, step) = dys.at(k, c, 0, 0);
-                    let (index, ..) = indices.at(k, c, 0, 0);
-                    for bin in 0..count as isize {
-                        let Ok(at) = usize::try_from(*index.offset(bin * step)) else {
-                            continue;
-                        };
-                        *maps.at(image, c, at / width, at % width) += *dy.offset(bin * step);
+                let (dy, channel, bin) = dys.at(k, first, 0, 0);
+                let (index, ..) = indices.at(k, first, 0, 0);
+                let add = |c: isize, at: isize| {
+                    let place = c * channel + at * bin;
+                    if let Ok(pixel) = u32::try_from(*index.offset(place)) {
+                        *to.offset(c * to_channel + pixel as isize * to_pixel) += *dy.offset(place);
+                    }
+                };
+                // As neighbours lie.
+                if bin == 1 {
+                    for c in 0..channels as isize {
+                        (0..count).for_each(|at| add(c, at));
+                    }
+                } else {
+                    for at in 0..count {
+                        (0..channels as isize).for_each(|c| add(c, at));
                     }
                 }
             }
         }
-    })
+    })?;
+    compact.finish();
+    Ok(())
 }
 
 /// No index is outside of the map.

@@ -149,7 +149,8 @@ impl<'c> Source<'c> {
     /// The pixels of a block of an image, unless RoIs copy their own.
     #[inline(always)]
     pub(super) fn pixels(&self, image: usize, block: &Block) -> Option<Pixels> {
-        if self.direct {
+        // Of a map without pixels none is read.
+        if self.direct || self.size.contains(&0) {
             return Some(Pixels {
                 ptr: self.maps.at(image, block.channel, 0, 0),
                 y: self.maps.y,

@@ -126,7 +126,7 @@ fn random_pools_equal_the_oracle() {
         for v in &mut x.data {
             // Ties, numbers below all floats, and such as are none.
             *v = match random.range(0, 40) {
-                0..30 => (*v * 8.0).round(),
+                0..=30 => (*v * 8.0).round(),
                 31 => f32::NAN,
                 32 => f32::NEG_INFINITY,
                 33 => f32::INFINITY,

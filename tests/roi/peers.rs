@@ -60,7 +60,7 @@ fn cases() -> Vec<Case> {
 fn close(got: &Maps, expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(got.data.len(), expected.len());
     for (at, (&got, &expected)) in got.data.iter().zip(expected).enumerate() {
-        let difference = (f64::from(got) - expected).abs();
+        let difference = f64::from((got - expected as f32).abs());
         assert!(
             difference <= tolerance,
             "{what}: {got} at {at}, expected {expected}"
