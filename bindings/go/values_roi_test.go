@@ -132,7 +132,7 @@ func TestRoIErrors(t *testing.T) {
 	pool := RoIPoolOptions{OutputSize: [2]int{2, 2}}
 	y := Make[float32](3, 2, 2, 2)
 	rois.Set(1, 2, 0)
-	fails(t, RoIAlign(nil, x, rois, none, y, align), ErrInvalidArgument, "roi_align: rois[2] is of image 1, x has 1")
+	fails(t, RoIAlign(nil, x, rois, none, y, align), ErrInvalidArgument, "roi_align: rois[2] has batch index 1, x has 1 images")
 	fails(t, RoIPool(nil, x, rois, Make[int64](3), y, Tensor[int32]{}, pool), ErrShapeMismatch, "roi_pool: rois")
 	fails(t, RoIAlignBackward(nil, y, rois, none, Tensor[float32]{}, x, RoIAlignOptions{OutputSize: [2]int{1, 2}}),
 		ErrShapeMismatch, "roi_align_backward: dy")

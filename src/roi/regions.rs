@@ -63,7 +63,7 @@ impl<'c> Regions<'c> {
                 ensure!(
                     row[0] > -1.0 && f64::from(row[0]) < images as f64,
                     InvalidArgument,
-                    "{op}: rois[{k}] is of image {}, {map} has {images}",
+                    "{op}: rois[{k}] has batch index {}, {map} has {images} images",
                     row[0]
                 );
                 *of = row[0] as i32;

@@ -124,8 +124,14 @@ fn images_that_are_not_there() {
     ] {
         let mut bad = call();
         bad.rois[5] = image;
-        bad.fails(&[0, 1], &format!("rois[1] is of image {shown}, x has 2"));
-        bad.fails(&[2, 3], &format!("rois[1] is of image {shown}, dx has 2"));
+        bad.fails(
+            &[0, 1],
+            &format!("rois[1] has batch index {shown}, x has 2 images"),
+        );
+        bad.fails(
+            &[2, 3],
+            &format!("rois[1] has batch index {shown}, dx has 2 images"),
+        );
     }
     let mut fraction = call();
     (fraction.rois[0], fraction.rois[5]) = (-0.9, 1.9);

@@ -141,8 +141,12 @@ fn pointer(tensor: Option<&OmmaTensor>) -> *const OmmaTensor {
 /// array([[[[ 2.5,  4.5],
 ///          [10.5, 12.5]]]], dtype=float32)
 #[pyfunction]
-#[pyo3(signature = (x, rois, output_size, spatial_scale=1.0, sampling_ratio=-1, aligned=false, *,
-    mode="avg", batch_indices=None, layout="NCHW", out=None, ctx=None))]
+#[pyo3(
+    signature = (x, rois, output_size, spatial_scale=1.0, sampling_ratio=-1, aligned=false, *,
+        mode="avg", batch_indices=None, layout="NCHW", out=None, ctx=None),
+    text_signature = "(x, rois, output_size, spatial_scale=1.0, sampling_ratio=-1, aligned=False, *, \
+        mode='avg', batch_indices=None, layout='NCHW', out=None, ctx=None)"
+)]
 pub(crate) fn roi_align<'py>(
     x: &Bound<'py, PyAny>,
     rois: &Bound<'py, PyAny>,
@@ -207,8 +211,12 @@ pub(crate) fn roi_align<'py>(
 /// array([[[[0.5, 0.5, 0. ],
 ///          [0. , 0. , 0. ]]]], dtype=float32)
 #[pyfunction]
-#[pyo3(signature = (dy, rois, input_shape, spatial_scale=1.0, sampling_ratio=-1, aligned=false, *,
-    mode="avg", batch_indices=None, x=None, layout="NCHW", out=None, ctx=None))]
+#[pyo3(
+    signature = (dy, rois, input_shape, spatial_scale=1.0, sampling_ratio=-1, aligned=false, *,
+        mode="avg", batch_indices=None, x=None, layout="NCHW", out=None, ctx=None),
+    text_signature = "(dy, rois, input_shape, spatial_scale=1.0, sampling_ratio=-1, aligned=False, *, \
+        mode='avg', batch_indices=None, x=None, layout='NCHW', out=None, ctx=None)"
+)]
 pub(crate) fn roi_align_backward<'py>(
     dy: &Bound<'py, PyAny>,
     rois: &Bound<'py, PyAny>,

@@ -147,7 +147,7 @@ ERRORS = [
     (lambda: omma.roi_align(X, ROIS, 2, mode="min"), BAD, "roi_align: mode is 'min', expected 'avg', 'max', "),
     (lambda: omma.roi_align(X[0], ROIS, 2), SHAPE, "roi_align: x has 3 dimensions, expected 4"),
     (lambda: omma.roi_align(X, ROIS[0], 2), SHAPE, "roi_align: rois has 1 dimensions, expected 2"),
-    (lambda: omma.roi_align(X, ROIS + 1, 2), BAD, "roi_align: rois[1] is of image 2, x has 2"),
+    (lambda: omma.roi_align(X, ROIS + 1, 2), BAD, "roi_align: rois[1] has batch index 2, x has 2 images"),
     (lambda: omma.roi_align(X, ROIS[:, 1:], 2), SHAPE, "roi_align: rois has shape [2, 4], expected [K, 5]"),
     (lambda: omma.roi_align(X, ROIS[:, 1:], 2, batch_indices=[0]), SHAPE, "roi_align: batch_indices has"),
     (lambda: omma.roi_align(X, ROIS[:, 1:], 2, batch_indices=SCORES[:2]), BAD, "batch_indices is float32"),
