@@ -201,6 +201,21 @@ template <typename T> inline T omma_init_()
  */
 #define OMMA_POOL_EXCLUDE_PAD 2
 
+/** Bins are means of their samples; samples outside of the map count, as 0. */
+#define OMMA_ROI_ALIGN_AVG 0
+
+/** Bins are the largest of all `weight * pixel` of the four pixels of each sample: ONNX's `mode="max"`. */
+#define OMMA_ROI_ALIGN_MAX 1
+
+/** Bins are the largest of their samples. */
+#define OMMA_ROI_ALIGN_MAX_SAMPLE 2
+
+/**
+ * In `OmmaRoiAlignParams::flags`: coordinates are those of corners of pixels, so that half a pixel is
+ * subtracted. Otherwise they are those of centres, and a RoI is one pixel long and wide at least.
+ */
+#define OMMA_ROI_ALIGN_ALIGNED 1
+
 /** Major version of this header; the soname follows it. */
 #define OMMA_VERSION_MAJOR 0
 
@@ -588,6 +603,38 @@ typedef struct OmmaAvgPool2dParams {
     /** What sums are divided by, in place of the number of elements; 0 is that number. */
     int32_t divisor_override;
 } OmmaAvgPool2dParams;
+
+/** Options of `omma_roi_align` and its gradient; zero in a field is its default. */
+typedef struct OmmaRoiAlignParams {
+    /** `sizeof(OmmaRoiAlignParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_ROI_ALIGN_ALIGNED` or 0. */
+    uint32_t flags;
+    /** From coordinates to those of the map, positive; 0 is 1. */
+    double spatial_scale;
+    /** Rows and columns of bins. Required. */
+    int32_t output_size[2];
+    /** Samples of a bin in each direction, at most 1024; 0 or less: as many as it has pixels, rounded up. */
+    int32_t sampling_ratio;
+    /** An `OMMA_ROI_ALIGN_…`: what becomes of the samples of a bin. */
+    int32_t mode;
+    /** An `OMMA_LAYOUT_…`: the order of axes of maps and bins. */
+    int32_t layout;
+    /** Zero. */
+    int32_t reserved;
+} OmmaRoiAlignParams;
+
+/** Options of `omma_roi_pool` and its gradient; zero in a field is its default. */
+typedef struct OmmaRoiPoolParams {
+    /** `sizeof(OmmaRoiPoolParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_LAYOUT_…`: the order of axes of maps and bins. */
+    int32_t layout;
+    /** From coordinates to those of the map, positive; 0 is 1. */
+    double spatial_scale;
+    /** Rows and columns of bins. Required. */
+    int32_t output_size[2];
+} OmmaRoiPoolParams;
 
 /** Success. */
 #define OMMA_OK 0
@@ -1330,6 +1377,105 @@ OmmaStatus omma_avg_pool2d(const struct OmmaContext *ctx,
                            const struct OmmaAvgPool2dParams *params,
                            const struct OmmaTensor *input,
                            const struct OmmaTensor *output);
+
+/**
+ * RoIAlign: bins of `rois`, sampled bilinearly from `x`, to `output`, in float32.
+ *
+ * `x` (N, C, H, W), NHWC: (N, H, W, C). `output` (K, C, PH, PW) or (K, PH, PW, C) for PH and PW of
+ * `output_size`. `rois` (K, 5): the image, a number whose fraction is dropped, then x1, y1, x2, y2; or, with
+ * `batch_indices` (K) int64 or int32 (else NULL), (K, 4) without the image. Coordinates are multiplied by
+ * `spatial_scale`.
+ *
+ * The semantics are torchvision's: samples outside of -1 to H and -1 to W are 0, others beyond the border are on it. A
+ * NaN in a pixel that a bin gives weight to makes the bin NaN. With `OMMA_ROI_ALIGN_MAX` and `OMMA_ROI_ALIGN_MAX_SAMPLE` a bin with samples
+ * outside of the map is not below 0. A bin without samples (of an inverted RoI that is aligned and sampled adaptively, or of one with a
+ * coordinate that is NaN or infinite) is 0. An image that is not there is an error. Huge RoIs cost no more than the map that they cover.
+ *
+ * Any strides. `output` overlaps no input. K, N, C, H and W may be zero. The bits of the
+ * result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_roi_align(const struct OmmaContext *ctx,
+                          const struct OmmaRoiAlignParams *params,
+                          const struct OmmaTensor *x,
+                          const struct OmmaTensor *rois,
+                          const struct OmmaTensor *batch_indices,
+                          const struct OmmaTensor *output);
+
+/**
+ * The gradient of `omma_roi_align` with respect to its `x`, to `dx`, in float32.
+ *
+ * `dy` has the shape of that call's `output`, `dx` that of its `x`; `rois`, `batch_indices` and `params` are those of that call.
+ * `x` is its `x`, and NULL is enough for `OMMA_ROI_ALIGN_AVG`.
+ *
+ * The gradient of a maximum goes to what was the maximum, the first in the order of samples when several are
+ * equal: to one pixel, times its weight (`OMMA_ROI_ALIGN_MAX`), or to the four pixels of a sample
+ * (`OMMA_ROI_ALIGN_MAX_SAMPLE`); it is lost where the maximum is the 0 of samples outside of the map.
+ *
+ * Any strides. `dx` overlaps no input. The bits of the result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_roi_align_backward(const struct OmmaContext *ctx,
+                                   const struct OmmaRoiAlignParams *params,
+                                   const struct OmmaTensor *dy,
+                                   const struct OmmaTensor *rois,
+                                   const struct OmmaTensor *batch_indices,
+                                   const struct OmmaTensor *x,
+                                   const struct OmmaTensor *dx);
+
+/**
+ * RoIPool: the largest pixel of each bin of `rois`, to `output` in float32, and unless NULL where
+ * it is to `argmax`, int32.
+ *
+ * Shapes are those of `omma_roi_align`; `argmax` has that of `output`. An index counts in one image's plane: row
+ * times W plus column.
+ *
+ * The semantics are torchvision's: corners are rounded half away from zero and both belong to the RoI, which is one pixel long and
+ * wide at least. The first of equal maxima counts. A bin without pixels is 0; a bin with nothing above the least
+ * finite float (a NaN is above nothing) is that float; both have -1 in `argmax`. A RoI with a coordinate that is NaN or
+ * infinite has no pixels. An image that is not there is an error.
+ *
+ * Any strides. The outputs overlap neither inputs nor one another. K, N, C, H and W may be zero. The bits of the
+ * result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_roi_pool(const struct OmmaContext *ctx,
+                         const struct OmmaRoiPoolParams *params,
+                         const struct OmmaTensor *x,
+                         const struct OmmaTensor *rois,
+                         const struct OmmaTensor *batch_indices,
+                         const struct OmmaTensor *output,
+                         const struct OmmaTensor *argmax);
+
+/**
+ * The gradient of `omma_roi_pool` with respect to its `x`, to `dx`, in float32: every bin gives its gradient to the
+ * pixel that was its maximum.
+ *
+ * `dy` and `argmax` have the shape of that call's `output`, `dx` that of its `x`; `rois`, `batch_indices` and `params` are those of
+ * that call. An index below 0 gives nothing, one outside of the map is an error.
+ *
+ * Any strides. `dx` overlaps no input. The bits of the result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_roi_pool_backward(const struct OmmaContext *ctx,
+                                  const struct OmmaRoiPoolParams *params,
+                                  const struct OmmaTensor *dy,
+                                  const struct OmmaTensor *rois,
+                                  const struct OmmaTensor *batch_indices,
+                                  const struct OmmaTensor *argmax,
+                                  const struct OmmaTensor *dx);
 
 /** The version of the library: `major * 10000 + minor * 100 + patch`. */
 uint32_t omma_version(void);

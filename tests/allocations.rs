@@ -121,6 +121,17 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     let (boxes, scores) = (floats(&[500, 4]), floats(&[500]));
     let classes = array(OMMA_DTYPE_INT, 64, &[500]);
     let (kept, iou) = (array(OMMA_DTYPE_INT, 64, &[500]), floats(&[500, 500]));
+    let (few, bins, few_bins) = (
+        floats(&[3, 5]),
+        floats(&[500, 8, 2, 2]),
+        floats(&[3, 8, 2, 2]),
+    );
+    let argmax = array(OMMA_DTYPE_INT, 32, &[500, 8, 2, 2]);
+    let gradient = floats(&[1, 8, 40, 40]);
+    let mut align: OmmaRoiAlignParams = params();
+    align.output_size = [2, 2];
+    let mut roi_pool: OmmaRoiPoolParams = params();
+    roi_pool.output_size = [2, 2];
     let mut pool: OmmaMaxPool2dParams = params();
     (pool.kernel_size, pool.stride) = ([2, 2], [2, 2]);
     let mut avg: OmmaAvgPool2dParams = params();
@@ -269,6 +280,43 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
             (
                 "box_iou",
                 Box::new(|x| omma_box_iou(x, null(), &boxes.tensor, &boxes.tensor, &iou.tensor)),
+            ),
+            (
+                "roi_align",
+                Box::new(|x| {
+                    let (rois, images) = (&boxes.tensor, &classes.tensor);
+                    omma_roi_align(x, &align, &image.tensor, rois, images, &bins.tensor)
+                }),
+            ),
+            (
+                "roi_align of few",
+                Box::new(|x| {
+                    let out = &few_bins.tensor;
+                    omma_roi_align(x, &align, &image.tensor, &few.tensor, none, out)
+                }),
+            ),
+            (
+                "roi_align_backward",
+                Box::new(|x| {
+                    let (dy, dx) = (&few_bins.tensor, &gradient.tensor);
+                    omma_roi_align_backward(x, &align, dy, &few.tensor, none, none, dx)
+                }),
+            ),
+            (
+                "roi_pool",
+                Box::new(|x| {
+                    let (rois, images, map) = (&boxes.tensor, &classes.tensor, &image.tensor);
+                    let (out, at) = (&bins.tensor, &argmax.tensor);
+                    omma_roi_pool(x, &roi_pool, map, rois, images, out, at)
+                }),
+            ),
+            (
+                "roi_pool_backward",
+                Box::new(|x| {
+                    let (rois, images, dy) = (&boxes.tensor, &classes.tensor, &bins.tensor);
+                    let (at, dx) = (&argmax.tensor, &gradient.tensor);
+                    omma_roi_pool_backward(x, &roi_pool, dy, rois, images, at, dx)
+                }),
             ),
             (
                 "nms",

@@ -263,6 +263,42 @@ static inline OmmaGoResult omma_go_letterbox(int64_t image_height, int64_t image
     return omma_go_result(omma_letterbox(image_height, image_width, frame_height, frame_width, placement));
 }
 
+/* regions of interest */
+
+static inline OmmaGoResult omma_go_roi_align(const OmmaContext *ctx, const OmmaRoiAlignParams *params, OMMA_GO_ARG(x),
+                                             OMMA_GO_ARG(rois), OMMA_GO_ARG(batch_indices), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_roi_align(ctx, params, OMMA_GO_TENSOR(x), OMMA_GO_TENSOR(rois),
+                                         OMMA_GO_TENSOR(batch_indices), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_roi_align_backward(const OmmaContext *ctx, const OmmaRoiAlignParams *params,
+                                                      OMMA_GO_ARG(dy), OMMA_GO_ARG(rois), OMMA_GO_ARG(batch_indices),
+                                                      OMMA_GO_ARG(x), OMMA_GO_ARG(dx))
+{
+    return omma_go_result(omma_roi_align_backward(ctx, params, OMMA_GO_TENSOR(dy), OMMA_GO_TENSOR(rois),
+                                                  OMMA_GO_TENSOR(batch_indices), OMMA_GO_TENSOR(x),
+                                                  OMMA_GO_TENSOR(dx)));
+}
+
+static inline OmmaGoResult omma_go_roi_pool(const OmmaContext *ctx, const OmmaRoiPoolParams *params, OMMA_GO_ARG(x),
+                                            OMMA_GO_ARG(rois), OMMA_GO_ARG(batch_indices), OMMA_GO_ARG(output),
+                                            OMMA_GO_ARG(argmax))
+{
+    return omma_go_result(omma_roi_pool(ctx, params, OMMA_GO_TENSOR(x), OMMA_GO_TENSOR(rois),
+                                        OMMA_GO_TENSOR(batch_indices), OMMA_GO_TENSOR(output),
+                                        OMMA_GO_TENSOR(argmax)));
+}
+
+static inline OmmaGoResult omma_go_roi_pool_backward(const OmmaContext *ctx, const OmmaRoiPoolParams *params,
+                                                     OMMA_GO_ARG(dy), OMMA_GO_ARG(rois), OMMA_GO_ARG(batch_indices),
+                                                     OMMA_GO_ARG(argmax), OMMA_GO_ARG(dx))
+{
+    return omma_go_result(omma_roi_pool_backward(ctx, params, OMMA_GO_TENSOR(dy), OMMA_GO_TENSOR(rois),
+                                                 OMMA_GO_TENSOR(batch_indices), OMMA_GO_TENSOR(argmax),
+                                                 OMMA_GO_TENSOR(dx)));
+}
+
 /* boxes */
 
 static inline OmmaGoResult omma_go_box_iou(const OmmaContext *ctx, const OmmaBoxIouParams *params, OMMA_GO_ARG(a),

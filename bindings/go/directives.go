@@ -62,6 +62,14 @@ package omma
 // #cgo nocallback omma_go_resize
 // #cgo noescape omma_go_rms_norm
 // #cgo nocallback omma_go_rms_norm
+// #cgo noescape omma_go_roi_align
+// #cgo nocallback omma_go_roi_align
+// #cgo noescape omma_go_roi_align_backward
+// #cgo nocallback omma_go_roi_align_backward
+// #cgo noescape omma_go_roi_pool
+// #cgo nocallback omma_go_roi_pool
+// #cgo noescape omma_go_roi_pool_backward
+// #cgo nocallback omma_go_roi_pool_backward
 // #cgo noescape omma_go_sigmoid
 // #cgo nocallback omma_go_sigmoid
 // #cgo noescape omma_go_silu

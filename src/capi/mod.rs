@@ -19,6 +19,7 @@ pub mod linear;
 pub mod nn;
 pub mod norm;
 pub mod pool;
+pub mod roi;
 pub mod status;
 pub mod tensor;
 
@@ -34,6 +35,7 @@ pub use linear::*;
 pub use nn::*;
 pub use norm::*;
 pub use pool::*;
+pub use roi::*;
 pub use status::*;
 pub use tensor::*;
 

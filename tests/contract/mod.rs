@@ -13,6 +13,7 @@ pub mod conv;
 pub mod image;
 pub mod linear;
 pub mod nn;
+pub mod roi;
 
 use omma::capi::*;
 use std::ffi::{CStr, c_void};

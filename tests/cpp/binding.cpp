@@ -222,6 +222,36 @@ static void boxes(const omma::Context& context) {
     }
 }
 
+static void regions(const omma::Context& context) {
+    std::vector<float> x(16), y(4), dx(16);
+    std::iota(x.begin(), x.end(), 0.0f);
+    const std::vector<float> rois{0, 0, 0, 4, 4}, boxes{0, 0, 3, 3}, dy{1, 1, 1, 1};
+    const std::vector<int32_t> image{0};
+    const auto map = omma::view(x, {1, 1, 4, 4});
+    const auto bins = omma::view(y, {1, 1, 2, 2});
+    const auto align = omma::RoiAlignOptions(2, 2).aligned();
+    omma::roi_align(context, align, map, omma::view(rois, {1, 5}), bins);
+    CHECK((y == std::vector<float>{2.5f, 4.5f, 10.5f, 12.5f}));
+    omma::roi_align_backward(context, align, omma::view(dy, {1, 1, 2, 2}), omma::view(rois, {1, 5}), {}, {},
+                             omma::view(dx, {1, 1, 4, 4}));
+    CHECK((dx == std::vector<float>(16, 0.25f)));
+    auto largest = omma::RoiAlignOptions(1, 1).mode(OMMA_ROI_ALIGN_MAX_SAMPLE).sampling_ratio(2).spatial_scale(0.5);
+    omma::roi_align(context, largest.layout(OMMA_LAYOUT_NHWC), omma::view(x, {1, 4, 4, 1}), omma::view(boxes, {1, 4}),
+                    omma::view(image, {1}), omma::view(y.data(), {1, 1, 1, 1}));
+    CHECK(std::fabs(y[0] - 1.125f * 5) < 1e-6f);
+    std::vector<int32_t> argmax(4);
+    const auto pool = omma::RoiPoolOptions(2, 2).spatial_scale(1);
+    omma::roi_pool(context, pool, map, omma::view(boxes, {1, 4}), omma::view(image, {1}), bins,
+                   omma::view(argmax, {1, 1, 2, 2}));
+    CHECK((y == std::vector<float>{5, 7, 13, 15} && argmax == std::vector<int32_t>{5, 7, 13, 15}));
+    omma::roi_pool_backward(context, pool, omma::view(dy, {1, 1, 2, 2}), omma::view(boxes, {1, 4}),
+                            omma::view(image, {1}), omma::view(argmax, {1, 1, 2, 2}), omma::view(dx, {1, 1, 4, 4}));
+    CHECK(dx[4] == 0 && dx[5] == 1 && dx[15] == 1);
+    y.assign(4, 0);
+    omma::roi_pool(context, pool, map, omma::view(rois, {1, 5}), bins);
+    CHECK(y[3] == 15);
+}
+
 static void images(const omma::Context& context) {
     std::vector<uint8_t> image(8 * 8 * 3), half(4 * 4 * 3);
     std::iota(image.begin(), image.end(), uint8_t{0});
@@ -266,7 +296,8 @@ int main() {
         convolution(context);
         matrices(context);
         transformers(context);
-    boxes(context);
+        boxes(context);
+        regions(context);
         images(context);
     }
     dlpack(omma::Context::serial());

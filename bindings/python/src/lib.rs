@@ -19,6 +19,7 @@ mod image;
 mod linear;
 mod nn;
 mod plan;
+mod roi;
 mod tensor;
 
 #[pymodule]
@@ -38,6 +39,7 @@ mod _omma {
             avg_pool2d, gelu, gelu_tanh, hardswish, leaky_relu, log_softmax, max_pool2d, prelu,
             relu, relu6, sigmoid, silu, softmax, tanh,
         },
+        roi::{roi_align, roi_align_backward, roi_pool, roi_pool_backward},
     };
 
     #[pymodule_init]

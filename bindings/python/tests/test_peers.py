@@ -227,6 +227,63 @@ def test_pooling():
     np.testing.assert_array_equal(np.take_along_axis(planes, indices.reshape(2, 3, -1), 2), values.reshape(2, 3, -1))
 
 
+def sampled(plane, y, x):
+    """A plane between its pixels, as RoIAlign samples it."""
+    h, w = plane.shape
+    if not (-1 <= y <= h and -1 <= x <= w):
+        return 0.0
+    y, x = np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)
+    top, left = int(y), int(x)
+    rows, columns = [top, min(top + 1, h - 1)], [left, min(left + 1, w - 1)]
+    return np.array([1 - y + top, y - top]) @ plane[np.ix_(rows, columns)] @ np.array([1 - x + left, x - left])
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("aligned, ratio", [(True, 2), (False, -1)])
+def test_roi_align(layout, aligned, ratio, ctx):
+    maps = rng.random((2, 3, 9, 8), dtype=np.float32)
+    rois = np.array([[1, 2, 3, 11, 14], [0, -4, 0, 30, 9], [1, 5, 5, 5, 5]], np.float32)
+    expected = np.zeros((3, 3, 2, 3))
+    for k, (image, *corners) in enumerate(rois):
+        x1, y1, x2, y2 = np.array(corners) / 2 - aligned * 0.5
+        sizes = [size if aligned else max(size, 1) for size in (y2 - y1, x2 - x1)]
+        steps = [size / bins for size, bins in zip(sizes, (2, 3))]
+        counts = [ratio if ratio > 0 else int(np.ceil(step)) for step in steps]
+        for c, p, q in np.ndindex(3, 2, 3):
+            values = [
+                sampled(maps[int(image), c], y1 + steps[0] * (p + (i + 0.5) / counts[0]), x1 + steps[1] * (q + (j + 0.5) / counts[1]))
+                for i, j in np.ndindex(*counts)
+            ]
+            expected[k, c, p, q] = np.mean(values)
+    def to(a):
+        return np.ascontiguousarray(a.transpose(0, 2, 3, 1)) if layout == "NHWC" else a
+    options = dict(spatial_scale=0.5, sampling_ratio=ratio, aligned=aligned, layout=layout, ctx=ctx)
+    y = omma.roi_align(to(maps), rois, (2, 3), **options)
+    np.testing.assert_allclose(y, to(expected), atol=1e-5)
+    apart = omma.roi_align(to(maps), rois[:, 1:], (2, 3), batch_indices=rois[:, 0].astype(np.int32), **options)
+    assert np.array_equal(apart, y)
+    dx = omma.roi_align_backward(y, rois, to(maps).shape, **options)
+    np.testing.assert_allclose(np.vdot(dx, to(maps)), np.vdot(y, y), rtol=1e-5)
+    largest = omma.roi_align(to(maps), rois, (2, 3), mode="max_sample", **options)
+    assert np.all(largest >= y - 1e-6)
+    dx = omma.roi_align_backward(y, rois, to(maps).shape, mode="max_sample", x=to(maps), **options)
+    np.testing.assert_allclose(np.vdot(dx, to(maps)), np.vdot(y, largest), rtol=1e-5)
+
+
+def test_roi_pool(ctx):
+    maps = rng.random((1, 2, 6, 8), dtype=np.float32)
+    rois = np.array([[0, 0, 0, 7, 5]], np.float32)
+    expected = maps.reshape(2, 2, 3, 2, 4).transpose(0, 1, 3, 2, 4).reshape(1, 2, 2, 2, 12)
+    y, argmax = omma.roi_pool(maps, rois, 2, return_argmax=True, ctx=ctx)
+    assert np.array_equal(y, expected.max(-1)) and argmax.dtype == np.int32
+    assert np.array_equal(np.take_along_axis(maps.reshape(1, 2, -1), argmax.reshape(1, 2, -1), 2), y.reshape(1, 2, -1))
+    dx = omma.roi_pool_backward(y, rois, argmax, maps.shape, ctx=ctx)
+    assert np.array_equal(dx != 0, np.isin(maps, y)) and dx.sum() == pytest.approx(y.sum())
+    out = np.empty_like(y), np.empty_like(argmax)
+    assert omma.roi_pool(maps, rois[:, 1:], 2, return_argmax=True, batch_indices=[0], out=out)[1] is out[1]
+    assert np.array_equal(out[0], y)
+
+
 def boxes(count):
     corner = rng.uniform(0, 300, (count, 2))
     return np.hstack([corner, corner + rng.uniform(5, 90, (count, 2))]).astype(np.float32)

@@ -40,6 +40,10 @@ __all__ = [
     "relu6",
     "resize",
     "rms_norm",
+    "roi_align",
+    "roi_align_backward",
+    "roi_pool",
+    "roi_pool_backward",
     "set_num_threads",
     "sigmoid",
     "silu",
@@ -67,6 +71,7 @@ _Scalars: TypeAlias = float | Sequence[float] | Sequence[Sequence[Any]]
 _Floats: TypeAlias = npt.NDArray[np.float32] | _DLPack | _Scalars
 _Integers: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.int32] | _DLPack | Sequence[int]
 _Float32: TypeAlias = npt.NDArray[np.float32]
+_Int32: TypeAlias = npt.NDArray[np.int32]
 _Int64: TypeAlias = npt.NDArray[np.int64]
 _Pair: TypeAlias = int | tuple[int, int] | Sequence[int]
 _Sides: TypeAlias = int | tuple[int, int] | tuple[int, int, int, int] | Sequence[int]
@@ -81,6 +86,7 @@ _Activation: TypeAlias = _LinearActivation | Literal["prelu"]
 _Mask: TypeAlias = npt.NDArray[np.bool_] | npt.NDArray[np.float32] | _DLPack
 _Kind: TypeAlias = Literal["iou", "giou", "diou", "ciou"]
 _Format: TypeAlias = Literal["xyxy", "xywh", "cxcywh", "corners"]
+_RoiAlignMode: TypeAlias = Literal["avg", "max", "max_sample"]
 _Overlap: TypeAlias = Literal["union", "min"]
 _Interpolation: TypeAlias = Literal["linear", "nearest", "cubic", "area"]
 _Coordinates: TypeAlias = Literal["half_pixel", "align_corners", "asymmetric"]
@@ -481,3 +487,69 @@ class Letterbox:
     def scale_x(self) -> float: ...
 
 def letterbox(image_hw: _Size, frame_hw: _Size) -> Letterbox: ...
+def roi_align(
+    x: _Floats,
+    rois: _Floats,
+    output_size: _Pair,
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = -1,
+    aligned: bool = False,
+    *,
+    mode: _RoiAlignMode = "avg",
+    batch_indices: _Integers | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+def roi_align_backward(
+    dy: _Floats,
+    rois: _Floats,
+    input_shape: Sequence[int],
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = -1,
+    aligned: bool = False,
+    *,
+    mode: _RoiAlignMode = "avg",
+    batch_indices: _Integers | None = None,
+    x: _Floats | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def roi_pool(
+    x: _Floats,
+    rois: _Floats,
+    output_size: _Pair,
+    spatial_scale: float = 1.0,
+    *,
+    return_argmax: Literal[False] = False,
+    batch_indices: _Integers | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def roi_pool(
+    x: _Floats,
+    rois: _Floats,
+    output_size: _Pair,
+    spatial_scale: float = 1.0,
+    *,
+    return_argmax: Literal[True],
+    batch_indices: _Integers | None = None,
+    layout: _Layout = "NCHW",
+    out: tuple[_Float32, _Int32] | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Float32, _Int32]: ...
+def roi_pool_backward(
+    dy: _Floats,
+    rois: _Floats,
+    argmax: _Int32 | _DLPack,
+    input_shape: Sequence[int],
+    *,
+    batch_indices: _Integers | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
