@@ -63,6 +63,92 @@ fn every_task_runs_once() {
 }
 
 #[test]
+fn calls_inside_of_calls_end() {
+    let _shared = shared();
+    let ctx = context(3);
+    let runs = AtomicUsize::new(0);
+    ctx.parallel_for(5, |_| {
+        ctx.parallel_for(7, |_| {
+            runs.fetch_add(1, Ordering::Relaxed);
+        })
+        .unwrap();
+    })
+    .unwrap();
+    assert_eq!(runs.into_inner(), 35);
+}
+
+/// Whichever thread panics, the call ends when no task runs any more, and the workers go on.
+#[test]
+fn a_panic_of_a_task_comes_out_of_the_call() {
+    let _shared = shared();
+    let ctx = context(3);
+    for round in 0..20 {
+        let running = AtomicUsize::new(0);
+        let call = std::panic::AssertUnwindSafe(|| {
+            ctx.parallel_for(50, |task| {
+                running.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(std::time::Duration::from_micros(50));
+                running.fetch_sub(1, Ordering::Relaxed);
+                if task == round {
+                    std::panic::resume_unwind(Box::new("on purpose"));
+                }
+            })
+        });
+        let panic = std::panic::catch_unwind(call).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"on purpose"));
+        assert_eq!(running.into_inner(), 0);
+    }
+}
+
+/// The CPUs that the workers of all contexts may run on.
+#[cfg(target_os = "linux")]
+fn cpus_of_workers() -> Vec<String> {
+    let read = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+    std::fs::read_dir("/proc/self/task")
+        .unwrap()
+        .map(|task| task.unwrap().path())
+        .filter(|task| read(task.join("comm")).starts_with("omma-"))
+        .filter_map(|task| {
+            let status = read(task.join("status"));
+            let line = status.lines().find(|l| l.starts_with("Cpus_allowed:"))?;
+            Some(line.to_owned())
+        })
+        .collect()
+}
+
+/// A sleeping worker is woken away from the caller's CPU, see `runtime::affinity`.
+#[test]
+#[cfg(target_os = "linux")]
+fn workers_get_their_cpus_back() {
+    let _alone = ALONE.write().unwrap_or_else(|e| e.into_inner());
+    let ctx = context(3);
+    let pause = || std::thread::sleep(std::time::Duration::from_millis(5));
+    // A busy machine may take its time.
+    let patiently = |done: &dyn Fn() -> bool| {
+        (0..2000).any(|_| {
+            done() || {
+                pause();
+                false
+            }
+        })
+    };
+    assert!(patiently(&|| cpus_of_workers().len() == 2));
+    let before = cpus_of_workers();
+    for _ in 0..5 {
+        let threads = std::sync::Mutex::new(std::collections::HashSet::new());
+        assert!(patiently(&|| {
+            ctx.parallel_for(30, |_| {
+                threads.lock().unwrap().insert(std::thread::current().id());
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            })
+            .unwrap();
+            threads.lock().unwrap().len() == 3
+        }));
+        assert!(patiently(&|| cpus_of_workers() == before));
+    }
+}
+
+#[test]
 fn slots_do_not_share_scratch() {
     let _shared = shared();
     let ctx = context(4);

@@ -1,10 +1,11 @@
-//! Threads: none, an own rayon pool, or the caller's.
+//! Threads: none, own workers, or the caller's.
 //!
 //! Work is a number of tasks that *slots* (as many as threads) pull from one
 //! atomic counter, so that a slow task delays nobody. A slot is run by one
 //! thread at a time, which is what per-slot scratch relies on. Nothing is
 //! allocated per call.
 
+use super::workers::Workers;
 use crate::error::{Error, Result, Status, ensure};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,27 +73,14 @@ impl Threads {
         };
         match self {
             Threads::Serial => run_slot(0),
-            Threads::Own(pool) => pool.with(|pool| match pool {
-                Some(pool) => pool.install(|| split(0, slots, &run_slot)),
+            Threads::Own(pool) => match pool.workers() {
+                Some(workers) => workers.run(slots, &run_slot),
                 None => run_slot(0),
-            }),
+            },
             Threads::Callers(callers, _) => return run_on_callers(callers, slots, &run_slot),
         }
         Ok(())
     }
-}
-
-/// Halves the slots until one is left: `join` costs no allocation, and idle
-/// workers steal the larger halves first.
-fn split(first: usize, count: usize, run_slot: &(dyn Fn(usize) + Sync)) {
-    if count == 1 {
-        return run_slot(first);
-    }
-    let half = count / 2;
-    rayon::join(
-        || split(first, count - half, run_slot),
-        || split(first + count - half, half, run_slot),
-    );
 }
 
 struct CallersTask<'a> {
@@ -165,25 +153,23 @@ pub(crate) fn is_quiet() -> bool {
     QUIET.get()
 }
 
-/// A rayon pool that survives `fork`: threads do not cross into the child, so
-/// the child, told by its process id, makes a pool of its own at first use.
+/// Workers that survive `fork`: threads do not cross into the child, so the
+/// child, told by its process id, starts its own at first use.
 pub(super) struct Pool {
+    /// The caller and its workers.
     threads: usize,
     live: AtomicPtr<Live>,
 }
 
 struct Live {
     process: u32,
-    pool: Option<rayon::ThreadPool>,
-    /// Rayon only tells its threads to end. Whoever destroys a context may unload
-    /// the library next, so the threads are waited for.
-    threads: Vec<std::thread::JoinHandle<()>>,
+    workers: Option<Workers>,
 }
 
 impl Pool {
     fn new(threads: usize) -> Result<Pool> {
         let live = Live::start(threads);
-        if live.pool.is_none() {
+        if live.workers.is_none() {
             return Err(Error::new(
                 Status::OutOfMemory,
                 format!("context: {threads} threads could not be started"),
@@ -195,11 +181,11 @@ impl Pool {
         })
     }
 
-    /// The pool of this process; `None` when the child of a fork cannot start threads.
-    fn with<R>(&self, f: impl FnOnce(Option<&rayon::ThreadPool>) -> R) -> R {
+    /// The workers of this process; `None` when the child of a fork cannot start threads.
+    fn workers(&self) -> Option<&Workers> {
         let process = std::process::id();
         let mut live = self.live.load(Ordering::Acquire);
-        // SAFETY: the pointer comes from a box that lives as long as `self`: a pool
+        // SAFETY: the pointer comes from a box that lives as long as `self`: one
         // that is replaced belongs to the parent process and is never freed here.
         while unsafe { (*live).process } != process {
             let fresh = Box::into_raw(Box::new(Live::start(self.threads)));
@@ -217,38 +203,21 @@ impl Pool {
             }
         }
         // SAFETY: as above.
-        f(unsafe { (*live).pool.as_ref() })
+        unsafe { (*live).workers.as_ref() }
     }
 }
 
 impl Live {
-    fn start(count: usize) -> Live {
-        let mut threads = Vec::with_capacity(count);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(count)
-            .spawn_handler(|worker| {
-                let name = format!("omma-{}", worker.index());
-                let thread = std::thread::Builder::new().name(name).spawn(|| {
-                    QUIET.set(true);
-                    worker.run();
-                })?;
-                threads.push(thread);
-                Ok(())
-            })
-            .build()
-            .ok();
+    fn start(threads: usize) -> Live {
         Live {
             process: std::process::id(),
-            pool,
-            threads,
+            workers: Workers::start(threads - 1, || QUIET.set(true)).ok(),
         }
     }
 
     fn end(self) {
-        drop(self.pool);
-        for thread in self.threads {
-            // A panic of a worker has been reported by the call that it was working for.
-            let _ = thread.join();
+        if let Some(workers) = self.workers {
+            workers.end();
         }
     }
 }
