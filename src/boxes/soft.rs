@@ -263,7 +263,11 @@ impl<'c> Rest<'c> {
     /// What a vector reads beyond the last box is no box.
     fn end(&mut self) {
         for field in 0..FIELDS {
-            let value = if field == SCORE { f32::NEG_INFINITY } else { 0.0 };
+            let value = if field == SCORE {
+                f32::NEG_INFINITY
+            } else {
+                0.0
+            };
             self.memory[field * self.stride + self.len..][..MAX_LANES].fill(value);
         }
     }
@@ -384,9 +388,7 @@ impl Job<'_> {
                 let iou = ratio(simd, inter, union);
                 let above = simd.gt(iou, threshold);
                 now = match METHOD {
-                    LINEAR => {
-                        simd.select(above, simd.mul(score, simd.sub(one, iou)), score)
-                    }
+                    LINEAR => simd.select(above, simd.mul(score, simd.sub(one, iou)), score),
                     GREEDY => simd.select(above, simd.mul(score, zero), score),
                     _ => {
                         // A NaN counts as 0.

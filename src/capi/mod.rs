@@ -14,10 +14,12 @@ pub mod conv;
 pub mod image;
 pub mod layout;
 pub mod linear;
+pub mod nms;
 pub mod nn;
 pub mod pool;
 pub mod status;
 pub mod tensor;
+pub mod yolo;
 
 pub use activation::*;
 pub use boxes::*;
@@ -26,10 +28,12 @@ pub use conv::*;
 pub use image::*;
 pub use layout::*;
 pub use linear::*;
+pub use nms::*;
 pub use nn::*;
 pub use pool::*;
 pub use status::*;
 pub use tensor::*;
+pub use yolo::*;
 
 pub(crate) use call::{Call, Params};
 pub(crate) use status::guard;

@@ -342,7 +342,10 @@ impl Shape {
         let rank = head.rank();
         if kind.is_grid() {
             let Some(anchors) = anchors else {
-                bail!(InvalidArgument, "{op}: anchors are missing, a grid needs them");
+                bail!(
+                    InvalidArgument,
+                    "{op}: anchors are missing, a grid needs them"
+                );
             };
             ensure!(
                 anchors.rank() == 2 && anchors.dim(1) == 2 && anchors.dim(0) > 0,
@@ -596,4 +599,3 @@ fn exponentials<S: Simd>(simd: S, b: [f32; 4]) -> [f32; 4] {
         |v| scan::first(simd, math::exp(simd, simd.splat(v))),
     )
 }
-
