@@ -337,9 +337,9 @@ typedef struct OmmaBoxConvertParams {
     /** `sizeof(OmmaBoxConvertParams)`. */
     uint32_t struct_size;
     /** An `OMMA_BOX_…`: what the boxes are. */
-    int32_t from;
+    int32_t in_fmt;
     /** An `OMMA_BOX_…`: what the output is; `OMMA_BOX_CORNERS` means `OMMA_BOX_XYXY`. */
-    int32_t to;
+    int32_t out_fmt;
 } OmmaBoxConvertParams;
 
 /** A task that a caller's `parallel_for` runs. */
@@ -716,7 +716,7 @@ OmmaStatus omma_box_iou_3d(const struct OmmaContext *ctx,
  *
  * The arithmetic is that of torchvision's `box_convert`: sizes are `x2 - x1`, centres
  * `(x1 + x2) / 2`, and what is neither from nor to corners goes by way of them. A format that
- * stays is a copy; `OMMA_BOX_CORNERS` as `from` puts the corners in order. `output` may be the very
+ * stays is a copy; `OMMA_BOX_CORNERS` as `in_fmt` puts the corners in order. `output` may be the very
  * array `boxes`, and may otherwise not overlap it.
  *
  * The caller ensures:

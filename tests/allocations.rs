@@ -132,7 +132,7 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     let mut nms: OmmaNmsParams = params();
     nms.iou_threshold = 0.5;
     let mut convert: OmmaBoxConvertParams = params();
-    convert.to = OMMA_BOX_CXCYWH;
+    convert.out_fmt = OMMA_BOX_CXCYWH;
     let mut decode: OmmaYoloDecodeParams = params();
     decode.score_threshold = 0.5;
     let mut matrix: OmmaMatrixNmsParams = params();

@@ -48,9 +48,9 @@ pub struct OmmaBoxConvertParams {
     /// `sizeof(OmmaBoxConvertParams)`.
     pub struct_size: u32,
     /// An `OMMA_BOX_…`: what the boxes are.
-    pub from: i32,
+    pub in_fmt: i32,
     /// An `OMMA_BOX_…`: what the output is; `OMMA_BOX_CORNERS` means `OMMA_BOX_XYXY`.
-    pub to: i32,
+    pub out_fmt: i32,
 }
 
 // SAFETY: repr(C), struct_size first, integers.
@@ -190,7 +190,7 @@ pub unsafe extern "C" fn omma_box_iou_3d(
 ///
 /// The arithmetic is that of torchvision's `box_convert`: sizes are `x2 - x1`, centres
 /// `(x1 + x2) / 2`, and what is neither from nor to corners goes by way of them. A format that
-/// stays is a copy; `OMMA_BOX_CORNERS` as `from` puts the corners in order. `output` may be the very
+/// stays is a copy; `OMMA_BOX_CORNERS` as `in_fmt` puts the corners in order. `output` may be the very
 /// array `boxes`, and may otherwise not overlap it.
 ///
 /// # Safety
@@ -213,8 +213,8 @@ pub unsafe extern "C" fn omma_box_convert(
                 call.output("output", output)?,
             )
         };
-        let from = named_format(call.op, "from", p.from)?;
-        let to = named_format(call.op, "to", p.to)?;
+        let from = named_format(call.op, "in_fmt", p.in_fmt)?;
+        let to = named_format(call.op, "out_fmt", p.out_fmt)?;
         box_convert(call.ctx, from, to, boxes.view(), output.view()?)?;
         output.finish()
     })

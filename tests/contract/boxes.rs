@@ -64,8 +64,8 @@ fn matrix_params() -> Vec<u8> {
 fn convert_params() -> Vec<u8> {
     params_bytes(&OmmaBoxConvertParams {
         struct_size: size_of::<OmmaBoxConvertParams>() as u32,
-        from: OMMA_BOX_XYXY,
-        to: OMMA_BOX_CXCYWH,
+        in_fmt: OMMA_BOX_XYXY,
+        out_fmt: OMMA_BOX_CXCYWH,
     })
 }
 

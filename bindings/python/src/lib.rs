@@ -12,6 +12,7 @@ mod boxes;
 mod call;
 mod context;
 mod conv;
+mod detect;
 mod dlpack;
 mod image;
 mod linear;
@@ -25,9 +26,10 @@ mod _omma {
 
     #[pymodule_export]
     use super::{
-        boxes::{batched_nms, box_iou, box_iou_elementwise, nms},
+        boxes::{batched_nms, box_convert, box_iou, box_iou_3d, box_iou_elementwise, nms},
         context::{Context, get_num_threads, isa, isa_available, set_num_threads},
         conv::{Conv2d, conv2d},
+        detect::{matrix_nms, nms_per_image, soft_nms, yolo_decode},
         image::{Letterbox, image_to_tensor, letterbox, resize},
         linear::{Linear, linear, matmul},
         nn::{
