@@ -94,7 +94,7 @@ fn yolo_cases() -> Vec<Case> {
         ]
     };
     // Four numbers of the box and two classes for three anchors in two images, and the same in one
-    // image with an objectness for a grid of one row.
+    // image with an objectness for a grid of one row, and a second anchor with nothing.
     let scores = [0.1, 0.9, 0.2, 0.3, 0.2, 0.1, 0.2, 0.1, 0.8, 0.1, 0.0, 0.0];
     let mut v8 = Vec::new();
     for image in scores.chunks(6) {
@@ -104,8 +104,9 @@ fn yolo_cases() -> Vec<Case> {
     let mut grid = vec![0.5f32; 12];
     grid.extend([0.9, 0.8, 0.7]);
     grid.extend(&scores[..6]);
+    grid.extend([0.1; 21]);
     let head = |shape: &[i64], values: &[f32]| Arg::input("head", shape, values).any_shape();
-    let anchors = Arg::input("anchors", &[1, 2], &[16.0, 24.0]).any_shape();
+    let anchors = Arg::input("anchors", &[2, 2], &[16.0, 24.0, 9.0, 8.0]).any_shape();
     vec![
         Case {
             export: "omma_yolo_decode",
@@ -137,7 +138,7 @@ fn yolo_cases() -> Vec<Case> {
             export: "omma_yolo_decode",
             op: "yolo_decode",
             params: yolo_params(OMMA_YOLO_GRID_V5),
-            args: [vec![head(&[1, 7, 1, 3], &grid), anchors], results(1)].concat(),
+            args: [vec![head(&[1, 14, 1, 3], &grid), anchors], results(1)].concat(),
             call: Box::new(|ctx, params, t| {
                 let mut count = 0;
                 // SAFETY: what the contract makes of valid arguments.
