@@ -132,6 +132,14 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     align.output_size = [2, 2];
     let mut roi_pool: OmmaRoiPoolParams = params();
     roi_pool.output_size = [2, 2];
+    let (solids, corners) = (floats(&[100, 6]), floats(&[500, 4]));
+    let (solid_iou, lowered) = (floats(&[100, 100]), floats(&[500]));
+    let (stacks, stack_scores) = (floats(&[2, 250, 4]), floats(&[2, 250]));
+    let (per_stack, stack_counts) = (
+        array(OMMA_DTYPE_INT, 64, &[2, 250]),
+        array(OMMA_DTYPE_INT, 64, &[2]),
+    );
+    let head = floats(&[1, 20, 500]);
     let mut pool: OmmaMaxPool2dParams = params();
     (pool.kernel_size, pool.stride) = ([2, 2], [2, 2]);
     let mut avg: OmmaAvgPool2dParams = params();
@@ -140,6 +148,12 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     grouped.groups = 8;
     let mut nms: OmmaNmsParams = params();
     nms.iou_threshold = 0.5;
+    let mut convert: OmmaBoxConvertParams = params();
+    convert.out_fmt = OMMA_BOX_CXCYWH;
+    let mut decode: OmmaYoloDecodeParams = params();
+    decode.score_threshold = 0.5;
+    let mut matrix: OmmaMatrixNmsParams = params();
+    matrix.method = OMMA_MATRIX_NMS_GAUSSIAN;
     let mut area: OmmaResizeParams = params();
     area.interpolation = OMMA_INTERPOLATION_AREA;
     let mut axis: OmmaSoftmaxParams = params();
@@ -341,6 +355,74 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
                         &scores.tensor,
                         &classes.tensor,
                         &kept.tensor,
+                        count.as_ptr(),
+                    )
+                }),
+            ),
+            (
+                "box_iou_3d",
+                Box::new(|x| omma_box_iou_3d(x, &solids.tensor, &solids.tensor, &solid_iou.tensor)),
+            ),
+            (
+                "box_convert",
+                Box::new(|x| omma_box_convert(x, &convert, &boxes.tensor, &corners.tensor)),
+            ),
+            (
+                "soft_nms",
+                Box::new(|x| {
+                    omma_soft_nms(
+                        x,
+                        null(),
+                        &boxes.tensor,
+                        &scores.tensor,
+                        &kept.tensor,
+                        &lowered.tensor,
+                        count.as_ptr(),
+                    )
+                }),
+            ),
+            (
+                "matrix_nms",
+                Box::new(|x| {
+                    omma_matrix_nms(
+                        x,
+                        &matrix,
+                        &boxes.tensor,
+                        &scores.tensor,
+                        &classes.tensor,
+                        &kept.tensor,
+                        &lowered.tensor,
+                        count.as_ptr(),
+                    )
+                }),
+            ),
+            (
+                "nms_per_image",
+                Box::new(|x| {
+                    omma_nms_per_image(
+                        x,
+                        &nms,
+                        &stacks.tensor,
+                        &stack_scores.tensor,
+                        none,
+                        &per_stack.tensor,
+                        &stack_counts.tensor,
+                    )
+                }),
+            ),
+            (
+                "yolo_decode",
+                Box::new(|x| {
+                    omma_yolo_decode(
+                        x,
+                        &decode,
+                        &head.tensor,
+                        none,
+                        &corners.tensor,
+                        &lowered.tensor,
+                        &kept.tensor,
+                        none,
+                        none,
                         count.as_ptr(),
                     )
                 }),

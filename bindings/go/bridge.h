@@ -329,4 +329,50 @@ static inline OmmaGoResult omma_go_batched_nms(const OmmaContext *ctx, const Omm
                                            OMMA_GO_TENSOR(classes), OMMA_GO_TENSOR(indices), count));
 }
 
+static inline OmmaGoResult omma_go_box_iou_3d(const OmmaContext *ctx, OMMA_GO_ARG(a), OMMA_GO_ARG(b), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_box_iou_3d(ctx, OMMA_GO_TENSOR(a), OMMA_GO_TENSOR(b), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_box_convert(const OmmaContext *ctx, const OmmaBoxConvertParams *params,
+                                               OMMA_GO_ARG(boxes), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_box_convert(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_nms_per_image(const OmmaContext *ctx, const OmmaNmsParams *params, OMMA_GO_ARG(boxes),
+                                                 OMMA_GO_ARG(scores), OMMA_GO_ARG(classes), OMMA_GO_ARG(indices),
+                                                 OMMA_GO_ARG(counts))
+{
+    return omma_go_result(omma_nms_per_image(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores),
+                                             OMMA_GO_TENSOR(classes), OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(counts)));
+}
+
+static inline OmmaGoResult omma_go_soft_nms(const OmmaContext *ctx, const OmmaSoftNmsParams *params, OMMA_GO_ARG(boxes),
+                                            OMMA_GO_ARG(scores), OMMA_GO_ARG(indices), OMMA_GO_ARG(kept_scores),
+                                            int64_t *count)
+{
+    return omma_go_result(omma_soft_nms(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores),
+                                        OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(kept_scores), count));
+}
+
+static inline OmmaGoResult omma_go_matrix_nms(const OmmaContext *ctx, const OmmaMatrixNmsParams *params,
+                                              OMMA_GO_ARG(boxes), OMMA_GO_ARG(scores), OMMA_GO_ARG(classes),
+                                              OMMA_GO_ARG(indices), OMMA_GO_ARG(kept_scores), int64_t *count)
+{
+    return omma_go_result(omma_matrix_nms(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores),
+                                          OMMA_GO_TENSOR(classes), OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(kept_scores),
+                                          count));
+}
+
+static inline OmmaGoResult omma_go_yolo_decode(const OmmaContext *ctx, const OmmaYoloDecodeParams *params,
+                                               OMMA_GO_ARG(head), OMMA_GO_ARG(anchors), OMMA_GO_ARG(boxes),
+                                               OMMA_GO_ARG(scores), OMMA_GO_ARG(classes), OMMA_GO_ARG(indices),
+                                               OMMA_GO_ARG(counts), int64_t *count)
+{
+    return omma_go_result(omma_yolo_decode(ctx, params, OMMA_GO_TENSOR(head), OMMA_GO_TENSOR(anchors),
+                                           OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores), OMMA_GO_TENSOR(classes),
+                                           OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(counts), count));
+}
+
 #endif

@@ -12,8 +12,12 @@ package omma
 // #cgo nocallback omma_go_avg_pool2d
 // #cgo noescape omma_go_batched_nms
 // #cgo nocallback omma_go_batched_nms
+// #cgo noescape omma_go_box_convert
+// #cgo nocallback omma_go_box_convert
 // #cgo noescape omma_go_box_iou
 // #cgo nocallback omma_go_box_iou
+// #cgo noescape omma_go_box_iou_3d
+// #cgo nocallback omma_go_box_iou_3d
 // #cgo noescape omma_go_box_iou_elementwise
 // #cgo nocallback omma_go_box_iou_elementwise
 // #cgo noescape omma_go_conv2d
@@ -48,10 +52,14 @@ package omma
 // #cgo nocallback omma_go_log_softmax
 // #cgo noescape omma_go_matmul
 // #cgo nocallback omma_go_matmul
+// #cgo noescape omma_go_matrix_nms
+// #cgo nocallback omma_go_matrix_nms
 // #cgo noescape omma_go_max_pool2d
 // #cgo nocallback omma_go_max_pool2d
 // #cgo noescape omma_go_nms
 // #cgo nocallback omma_go_nms
+// #cgo noescape omma_go_nms_per_image
+// #cgo nocallback omma_go_nms_per_image
 // #cgo noescape omma_go_prelu
 // #cgo nocallback omma_go_prelu
 // #cgo noescape omma_go_relu
@@ -74,9 +82,13 @@ package omma
 // #cgo nocallback omma_go_sigmoid
 // #cgo noescape omma_go_silu
 // #cgo nocallback omma_go_silu
+// #cgo noescape omma_go_soft_nms
+// #cgo nocallback omma_go_soft_nms
 // #cgo noescape omma_go_softmax
 // #cgo nocallback omma_go_softmax
 // #cgo noescape omma_go_tanh
 // #cgo nocallback omma_go_tanh
+// #cgo noescape omma_go_yolo_decode
+// #cgo nocallback omma_go_yolo_decode
 // #include "bridge.h"
 import "C"

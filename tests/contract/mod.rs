@@ -91,6 +91,11 @@ impl Arg {
         self.any_shape = true;
         self
     }
+    /// The same elements under another shape.
+    pub fn reshape(&mut self, shape: &[i64]) {
+        assert_eq!(count(shape), count(&self.shape), "{}", self.name);
+        self.shape = shape.to_vec();
+    }
     /// Other element types of this argument can be legal.
     pub fn any_type(mut self) -> Arg {
         self.any_type = true;

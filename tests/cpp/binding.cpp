@@ -210,6 +210,32 @@ static void boxes(const omma::Context& context) {
     std::vector<float> pairs(3);
     omma::box_iou_elementwise(context, b, b, omma::view(pairs, {3}));
     CHECK((pairs == std::vector<float>{1, 1, 1}));
+    std::vector<float> converted(corners);
+    const auto in_place = omma::view(converted, {3, 4});
+    omma::box_convert(context, in_place, in_place, OMMA_BOX_XYXY, OMMA_BOX_CXCYWH);
+    CHECK(converted[4] == 5.5f && converted[6] == 9 && converted[8] == 25);
+    const std::vector<float> cubes{0, 0, 0, 2, 2, 2, 1, 0, 0, 3, 2, 2};
+    float solid[2];
+    omma::box_iou_3d(context, omma::view(cubes, {1, 6}), omma::view(cubes, {2, 6}), omma::view(solid, {1, 2}));
+    CHECK(solid[0] == 1 && std::fabs(solid[1] - 1.0f / 3) < 1e-6f);
+    std::vector<float> lowered;
+    omma::soft_nms(context, omma::SoftNmsOptions().iou_threshold(0.5), b, s, kept, lowered);
+    CHECK((kept == std::vector<int64_t>{1, 2, 0}) && lowered.size() == 3 && std::fabs(lowered[2] - 0.095f) < 1e-6f);
+    omma::matrix_nms(context, omma::MatrixNmsOptions().score_threshold(0.1), b, s, {}, kept, lowered);
+    CHECK((kept == std::vector<int64_t>{1, 2, 0}) && std::fabs(lowered[2] - 0.095f) < 1e-6f);
+    omma::matrix_nms(context, omma::MatrixNmsOptions(), b, s, omma::view(classes, {3}), kept, lowered);
+    CHECK((kept == std::vector<int64_t>{1, 0, 2}) && lowered[1] == 0.5f);
+    int64_t per_image[3] = {}, images[1] = {};
+    omma::nms_per_image(context, omma::NmsOptions(0.5), omma::view(corners, {1, 3, 4}), omma::view(scores, {1, 3}),
+                        omma::view(per_image, {1, 3}), omma::view(images, {1}));
+    CHECK(images[0] == 2 && per_image[0] == 1 && per_image[1] == 2 && per_image[2] == -1);
+    // Two anchors with a box and two classes each.
+    const std::vector<float> head{5, 25, 5, 25, 10, 10, 10, 10, 0.1f, 0.7f, 0.2f, 0.1f};
+    float found[8], found_scores[2];
+    int64_t found_classes[2], found_count = 0;
+    omma::yolo_decode(context, omma::YoloOptions(0.25), omma::view(head, {1, 6, 2}), {}, omma::view(found, {2, 4}),
+                      omma::view(found_scores, {2}), omma::view(found_classes, {2}), found_count);
+    CHECK(found_count == 1 && found[0] == 20 && found[3] == 30 && found_scores[0] == 0.7f && found_classes[0] == 0);
     // To memory of the caller: the count, and what is needed when there is too little.
     int64_t room[2] = {-7, -7}, count = 0;
     omma::nms(context, omma::NmsOptions(0.5), b, s, omma::view(room, {2}), count);

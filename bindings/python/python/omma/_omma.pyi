@@ -16,7 +16,9 @@ __all__ = [
     "attention",
     "avg_pool2d",
     "batched_nms",
+    "box_convert",
     "box_iou",
+    "box_iou_3d",
     "box_iou_elementwise",
     "conv2d",
     "conv_transpose2d",
@@ -33,8 +35,10 @@ __all__ = [
     "linear",
     "log_softmax",
     "matmul",
+    "matrix_nms",
     "max_pool2d",
     "nms",
+    "nms_per_image",
     "prelu",
     "relu",
     "relu6",
@@ -47,8 +51,10 @@ __all__ = [
     "set_num_threads",
     "sigmoid",
     "silu",
+    "soft_nms",
     "softmax",
     "tanh",
+    "yolo_decode",
     "__version__",
 ]
 
@@ -433,6 +439,71 @@ def batched_nms(
     out: _Int64 | None = None,
     ctx: Context | None = None,
 ) -> _Int64: ...
+def box_iou_3d(a: _Floats, b: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
+def box_convert(
+    boxes: _Floats,
+    in_fmt: _Format,
+    out_fmt: _Format,
+    *,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+def nms_per_image(
+    boxes: _Floats,
+    scores: _Floats,
+    iou_threshold: float,
+    *,
+    classes: _Integers | None = None,
+    score_threshold: float | None = None,
+    max_output: int = 0,
+    max_candidates: int = 0,
+    format: _Format = "xyxy",
+    offset: int = 0,
+    overlap: _Overlap = "union",
+    out: _Int64 | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Int64]: ...
+def soft_nms(
+    boxes: _Floats,
+    scores: _Floats,
+    *,
+    method: Literal["linear", "gaussian", "greedy"] = "linear",
+    iou_threshold: float = 0.3,
+    sigma: float = 0.5,
+    score_threshold: float = 0.001,
+    max_output: int = 0,
+    format: _Format = "xyxy",
+    offset: int = 0,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Float32]: ...
+def matrix_nms(
+    boxes: _Floats,
+    scores: _Floats,
+    classes: _Integers | None = None,
+    *,
+    method: Literal["linear", "gaussian"] = "linear",
+    sigma: float = 2.0,
+    score_threshold: float | None = None,
+    post_threshold: float = 0.0,
+    max_output: int = 0,
+    max_candidates: int = 0,
+    format: _Format = "xyxy",
+    offset: int = 0,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Float32]: ...
+def yolo_decode(
+    head: _Floats,
+    score_threshold: float,
+    *,
+    kind: Literal["v8", "v5", "grid_v3", "grid_v5"] = "v8",
+    anchors: _Floats | None = None,
+    stride: float = 0.0,
+    scale_xy: float = 0.0,
+    logits: bool | None = None,
+    multi_label: bool = False,
+    num_classes: int = 0,
+    ctx: Context | None = None,
+) -> tuple[_Float32, _Float32, _Int64, _Int64, _Int64]: ...
 @overload
 def resize(
     img: npt.NDArray[_Pixel],
