@@ -481,6 +481,56 @@ typedef struct OmmaConvTranspose2dParams {
     const struct OmmaTensor *activation_slope;
 } OmmaConvTranspose2dParams;
 
+/** Options of `omma_fold_batch_norm`; zero in a field is its default. */
+typedef struct OmmaFoldBatchNormParams {
+    /** `sizeof(OmmaFoldBatchNormParams)`. */
+    uint32_t struct_size;
+    /** Added to the variances; 0 is 1e-5. */
+    float eps;
+} OmmaFoldBatchNormParams;
+
+/** Options of `omma_merge_parallel_conv2d`; zero in a field is its default. */
+typedef struct OmmaMergeParallelConv2dParams {
+    /** `sizeof(OmmaMergeParallelConv2dParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_LAYOUT_…`: the order of axes of the weights. */
+    int32_t layout;
+} OmmaMergeParallelConv2dParams;
+
+/** Options of `omma_merge_conv2d_avg_pool2d`. */
+typedef struct OmmaMergeConv2dAvgPool2dParams {
+    /** `sizeof(OmmaMergeConv2dAvgPool2dParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_LAYOUT_…`: the order of axes of the weights. */
+    int32_t layout;
+    /** The window of the pooling; required. */
+    int32_t kernel_size[2];
+    /** The stride of the convolution; 0 is 1. */
+    int32_t stride[2];
+} OmmaMergeConv2dAvgPool2dParams;
+
+/** A layer with a window, along one axis. */
+typedef struct OmmaWindow {
+    /** Taps. */
+    uint32_t kernel;
+    /** Inputs from output to output; 0 is 1. */
+    uint32_t stride;
+    /** Zeros before the input. */
+    uint32_t padding;
+    /** Distance of the taps; 0 is 1. */
+    uint32_t dilation;
+} OmmaWindow;
+
+/** What an output of a stack of layers sees of the input of the first, along one axis. */
+typedef struct OmmaReceptiveField {
+    /** Inputs that an output sees, from the first to the last. */
+    int64_t size;
+    /** Inputs from the field of an output to that of the next. */
+    int64_t stride;
+    /** The first input that the first output sees; negative in the padding. */
+    int64_t start;
+} OmmaReceptiveField;
+
 /** Options of `omma_resize`; zero in a field is its default. */
 typedef struct OmmaResizeParams {
     /** `sizeof(OmmaResizeParams)`. */
@@ -1090,6 +1140,78 @@ void omma_conv_transpose2d_describe(const struct OmmaConvTranspose2d *plan, char
  * `plan` is NULL or comes from `omma_conv_transpose2d_create` and was not destroyed.
  */
 void omma_conv_transpose2d_destroy(struct OmmaConvTranspose2d *plan);
+
+/**
+ * Folds a batch normalization behind a convolution or linear layer into its weight and bias, in float32:
+ * `weight' = weight * gamma / sqrt(variance + eps)`,
+ * `bias' = (bias - mean) * gamma / sqrt(variance + eps) + beta`.
+ *
+ * `weight` has the O output channels as its first axis and any rank; `bias` (O,) or NULL for zeros, `gamma` (O,) or NULL
+ * for ones, `beta` (O,) or NULL for zeros, `mean` and `variance` (O,), `output_weight` of the shape of `weight`,
+ * `output_bias` (O,). The outputs may be the very arrays of `weight` and `bias`; other overlap with an input is an
+ * error. Computed in f64 and rounded once; a variance below `-eps` gives NaN.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_fold_batch_norm(const struct OmmaContext *ctx,
+                                const struct OmmaFoldBatchNormParams *params,
+                                const struct OmmaTensor *weight,
+                                const struct OmmaTensor *bias,
+                                const struct OmmaTensor *gamma,
+                                const struct OmmaTensor *beta,
+                                const struct OmmaTensor *mean,
+                                const struct OmmaTensor *variance,
+                                const struct OmmaTensor *output_weight,
+                                const struct OmmaTensor *output_bias);
+
+/**
+ * One convolution in place of two that see the same input and whose outputs are added (the branches of a RepVGG
+ * block): the windows are added, the smaller one centred in the larger, and so are the biases.
+ *
+ * `weight_1` and `weight_2` (O, C / groups, KH, KW), or (O, KH, KW, C / groups), with odd windows of
+ * any two sizes; `bias_1` and `bias_2` (O,) or NULL for zeros; `output_weight` with the larger extents
+ * of both, `output_bias` (O,). The convolutions agree in stride, dilation and groups, and each is padded by
+ * `dilation * (kernel - 1) / 2`; an identity is a window of 1 x 1. The outputs overlap nothing.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_merge_parallel_conv2d(const struct OmmaContext *ctx,
+                                      const struct OmmaMergeParallelConv2dParams *params,
+                                      const struct OmmaTensor *weight_1,
+                                      const struct OmmaTensor *bias_1,
+                                      const struct OmmaTensor *weight_2,
+                                      const struct OmmaTensor *bias_2,
+                                      const struct OmmaTensor *output_weight,
+                                      const struct OmmaTensor *output_bias);
+
+/**
+ * The weight of one convolution in place of a convolution and average pooling, without padding of its own, behind it.
+ *
+ * `weight` (O, C / groups, KH, KW), or (O, KH, KW, C / groups); `output_weight` the same with a
+ * window of `KH + (kernel_size - 1) * stride`, and likewise KW. The merged convolution has the padding, groups
+ * and bias of the first and the product of both strides; its dilation has to be 1. The output overlaps nothing.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_merge_conv2d_avg_pool2d(const struct OmmaContext *ctx,
+                                        const struct OmmaMergeConv2dAvgPool2dParams *params,
+                                        const struct OmmaTensor *weight,
+                                        const struct OmmaTensor *output_weight);
+
+/**
+ * The receptive field of a stack of `count` layers, the first first, along one axis; of no layers that
+ * of the input itself.
+ *
+ * The caller ensures:
+ * `layers` is valid for reading `count` windows, or NULL if there are none; `field` is NULL (an error) or valid
+ * for writing.
+ */
+OmmaStatus omma_receptive_field(const struct OmmaWindow *layers,
+                                size_t count,
+                                struct OmmaReceptiveField *field);
 
 /**
  * Resizes an image to the size of `output`.

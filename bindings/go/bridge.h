@@ -133,6 +133,41 @@ static inline OmmaGoResult omma_go_conv_transpose2d_output_shape(const OmmaConvT
     return omma_go_result(omma_conv_transpose2d_output_shape(plan, h, w, output_h, output_w));
 }
 
+static inline OmmaGoResult omma_go_fold_batch_norm(const OmmaContext *ctx, const OmmaFoldBatchNormParams *params,
+                                                   OMMA_GO_ARG(weight), OMMA_GO_ARG(bias), OMMA_GO_ARG(gamma),
+                                                   OMMA_GO_ARG(beta), OMMA_GO_ARG(mean), OMMA_GO_ARG(variance),
+                                                   OMMA_GO_ARG(output_weight), OMMA_GO_ARG(output_bias))
+{
+    return omma_go_result(omma_fold_batch_norm(ctx, params, OMMA_GO_TENSOR(weight), OMMA_GO_TENSOR(bias),
+                                               OMMA_GO_TENSOR(gamma), OMMA_GO_TENSOR(beta), OMMA_GO_TENSOR(mean),
+                                               OMMA_GO_TENSOR(variance), OMMA_GO_TENSOR(output_weight),
+                                               OMMA_GO_TENSOR(output_bias)));
+}
+
+static inline OmmaGoResult omma_go_merge_parallel_conv2d(const OmmaContext *ctx,
+                                                         const OmmaMergeParallelConv2dParams *params,
+                                                         OMMA_GO_ARG(weight_1), OMMA_GO_ARG(bias_1),
+                                                         OMMA_GO_ARG(weight_2), OMMA_GO_ARG(bias_2),
+                                                         OMMA_GO_ARG(output_weight), OMMA_GO_ARG(output_bias))
+{
+    return omma_go_result(omma_merge_parallel_conv2d(ctx, params, OMMA_GO_TENSOR(weight_1), OMMA_GO_TENSOR(bias_1),
+                                                     OMMA_GO_TENSOR(weight_2), OMMA_GO_TENSOR(bias_2),
+                                                     OMMA_GO_TENSOR(output_weight), OMMA_GO_TENSOR(output_bias)));
+}
+
+static inline OmmaGoResult omma_go_merge_conv2d_avg_pool2d(const OmmaContext *ctx,
+                                                           const OmmaMergeConv2dAvgPool2dParams *params,
+                                                           OMMA_GO_ARG(weight), OMMA_GO_ARG(output_weight))
+{
+    return omma_go_result(
+        omma_merge_conv2d_avg_pool2d(ctx, params, OMMA_GO_TENSOR(weight), OMMA_GO_TENSOR(output_weight)));
+}
+
+static inline OmmaGoResult omma_go_receptive_field(const OmmaWindow *layers, size_t count, OmmaReceptiveField *field)
+{
+    return omma_go_result(omma_receptive_field(layers, count, field));
+}
+
 /* matrices */
 
 static inline OmmaGoResult omma_go_matmul(const OmmaContext *ctx, OMMA_GO_ARG(a), OMMA_GO_ARG(b), OMMA_GO_ARG(output))

@@ -148,6 +148,26 @@ static void convolution(const omma::Context& context) {
     squares[7] = 0;
     transposed.run(context, small, large);
     CHECK(squares[7] == 2000);
+    // Folded: (v - 1) / sqrt(4) * 2 + 3; merged with an identity; averaged over two columns.
+    const float two[] = {2}, one[] = {1}, three[] = {3}, four[] = {4};
+    float folded[1] = {}, shifted[1] = {}, wide[2] = {};
+    const auto value = [](const float* at) { return omma::Tensor<const float>{at, {1}}; };
+    const omma::Tensor<const float> kernel{two, {1, 1, 1, 1}};
+    omma::fold_batch_norm(context, kernel, nullptr, value(two), value(three), value(one), value(four),
+                          omma::Tensor<float>{folded, {1, 1, 1, 1}}, omma::Tensor<float>{shifted, {1}}, 1e-9f);
+    CHECK(folded[0] == 2 && shifted[0] == 2);
+    omma::merge_parallel_conv2d(context, kernel, value(one), omma::Tensor<const float>{one, {1, 1, 1, 1}}, nullptr,
+                                omma::Tensor<float>{folded, {1, 1, 1, 1}}, omma::Tensor<float>{shifted, {1}});
+    CHECK(folded[0] == 3 && shifted[0] == 1);
+    auto pooling = omma::params<OmmaMergeConv2dAvgPool2dParams>();
+    pooling.kernel_size[0] = 1;
+    pooling.kernel_size[1] = 2;
+    omma::merge_conv2d_avg_pool2d(context, pooling, kernel, omma::Tensor<float>{wide, {1, 1, 1, 2}});
+    CHECK(wide[0] == 1 && wide[1] == 1);
+    const OmmaWindow layers[] = {{7, 2, 3, 1}, {3, 2, 1, 0}};
+    OmmaReceptiveField field{};
+    omma::receptive_field(layers, 2, field);
+    CHECK(field.size == 11 && field.stride == 4 && field.start == -5);
     omma::Conv2d moved = omma::Conv2d(context, omma::view(w, {1, 2, 1, 1}), nullptr);
     moved.run(context, input, omma::view(y, {1, 1, 1, 2}));
     CHECK(y[0] == -5 && y[1] == -6);

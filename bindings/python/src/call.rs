@@ -261,9 +261,14 @@ impl<'py> FromPyObject<'_, 'py> for Sizes<'py> {
 
 /// A message of the C ABI with the names that arguments have in Python.
 fn in_python(message: &str) -> String {
-    const NAMES: [(&str, &str); 5] = [
+    const NAMES: [(&str, &str); 10] = [
         ("input", "x"),
         ("weight", "w"),
+        ("weight_1", "w1"),
+        ("weight_2", "w2"),
+        ("bias_1", "b1"),
+        ("bias_2", "b2"),
+        ("variance", "var"),
         ("output", "out"),
         ("image", "img"),
         ("context_create", "Context"),

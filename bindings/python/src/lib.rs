@@ -16,6 +16,7 @@ mod conv;
 mod conv_transpose;
 mod detect;
 mod dlpack;
+mod fold;
 mod image;
 mod linear;
 mod nn;
@@ -35,6 +36,7 @@ mod _omma {
         conv::{Conv2d, conv2d},
         conv_transpose::{ConvTranspose2d, conv_transpose2d},
         detect::{matrix_nms, nms_per_image, soft_nms, yolo_decode},
+        fold::{fold_batch_norm, merge_conv2d_avg_pool2d, merge_parallel_conv2d, receptive_field},
         image::{Letterbox, image_to_tensor, letterbox, resize},
         linear::{Linear, linear, matmul},
         nn::{

@@ -22,6 +22,7 @@ __all__ = [
     "box_iou_elementwise",
     "conv2d",
     "conv_transpose2d",
+    "fold_batch_norm",
     "gelu",
     "gelu_tanh",
     "get_num_threads",
@@ -37,9 +38,12 @@ __all__ = [
     "matmul",
     "matrix_nms",
     "max_pool2d",
+    "merge_conv2d_avg_pool2d",
+    "merge_parallel_conv2d",
     "nms",
     "nms_per_image",
     "prelu",
+    "receptive_field",
     "relu",
     "relu6",
     "resize",
@@ -210,6 +214,36 @@ class ConvTranspose2d:
     ) -> _Out: ...
     def describe(self) -> str: ...
 
+def fold_batch_norm(
+    w: _Floats,
+    bias: _Floats | None,
+    gamma: _Floats | None,
+    beta: _Floats | None,
+    mean: _Floats,
+    var: _Floats,
+    eps: float = 1e-5,
+    *,
+    ctx: Context | None = None,
+) -> tuple[_Out, _Out]: ...
+def merge_parallel_conv2d(
+    w1: _Floats,
+    b1: _Floats | None,
+    w2: _Floats,
+    b2: _Floats | None,
+    *,
+    layout: _Layout = "NCHW",
+    ctx: Context | None = None,
+) -> tuple[_Out, _Out]: ...
+def merge_conv2d_avg_pool2d(
+    w: _Floats,
+    bias: _Floats | None,
+    kernel: _Pair,
+    *,
+    stride: _Pair = 1,
+    layout: _Layout = "NCHW",
+    ctx: Context | None = None,
+) -> tuple[_Out, _Floats | None]: ...
+def receptive_field(layers: Sequence[tuple[int, int, int, int]]) -> tuple[int, int, int]: ...
 def matmul(
     a: _Floats, b: _Floats, *, out: _Out | None = None, ctx: Context | None = None
 ) -> _Out: ...
