@@ -61,6 +61,12 @@ template <typename T> inline T omma_init_()
 /** `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))` */
 #define OMMA_ACTIVATION_GELU_TANH 10
 
+/** In `OmmaAttentionParams::flags`: a query sees the keys up to its own place plus `causal_offset`. */
+#define OMMA_ATTENTION_CAUSAL 1
+
+/** In `OmmaAttentionParams::flags`: `scale` is set. */
+#define OMMA_ATTENTION_SCALE 2
+
 /** Two corners: x1, y1, x2, y2. */
 #define OMMA_BOX_XYXY 0
 
@@ -84,15 +90,6 @@ template <typename T> inline T omma_init_()
 
 /** Complete IoU: distance IoU less a term for differing aspect ratios. */
 #define OMMA_CIOU 3
-
-/** The intersection is divided by the union. */
-#define OMMA_OVERLAP_UNION 0
-
-/** The intersection is divided by the smaller of both areas. */
-#define OMMA_OVERLAP_MIN 1
-
-/** In `OmmaNmsParams::flags`: `score_threshold` is set. */
-#define OMMA_NMS_SCORE_THRESHOLD 1
 
 /** The fastest tier that the CPU has. */
 #define OMMA_ISA_DEFAULT 0
@@ -168,6 +165,39 @@ template <typename T> inline T omma_init_()
 /** Images (N, H, W, C), weights (O, KH, KW, C / groups). */
 #define OMMA_LAYOUT_NHWC 1
 
+/** The intersection is divided by the union. */
+#define OMMA_OVERLAP_UNION 0
+
+/** The intersection is divided by the smaller of both areas. */
+#define OMMA_OVERLAP_MIN 1
+
+/** In `OmmaNmsParams::flags`: `score_threshold` is set. */
+#define OMMA_NMS_SCORE_THRESHOLD 1
+
+/** Soft suppression: `score *= 1 - iou` where `iou` is above the threshold. */
+#define OMMA_SOFT_NMS_LINEAR 0
+
+/** Soft suppression: `score *= exp(-iou² / sigma)`. */
+#define OMMA_SOFT_NMS_GAUSSIAN 1
+
+/** Soft suppression: `score = 0` where `iou` is above the threshold, as in the usual suppression. */
+#define OMMA_SOFT_NMS_GREEDY 2
+
+/** In `OmmaSoftNmsParams::flags`: `iou_threshold` is set. */
+#define OMMA_SOFT_NMS_IOU_THRESHOLD 1
+
+/** In `OmmaSoftNmsParams::flags`: `score_threshold` is set. */
+#define OMMA_SOFT_NMS_SCORE_THRESHOLD 2
+
+/** Matrix suppression: the factor of an overlap is `(1 - iou) / (1 - most)`. */
+#define OMMA_MATRIX_NMS_LINEAR 0
+
+/** Matrix suppression: the factor of an overlap is `exp(-sigma (iou² - most²))`. */
+#define OMMA_MATRIX_NMS_GAUSSIAN 1
+
+/** In `OmmaMatrixNmsParams::flags`: `score_threshold` is set. */
+#define OMMA_MATRIX_NMS_SCORE_THRESHOLD 1
+
 /** In `OmmaLeakyReluParams::flags`: `negative_slope` is set. */
 #define OMMA_LEAKY_RELU_NEGATIVE_SLOPE 1
 
@@ -176,6 +206,12 @@ template <typename T> inline T omma_init_()
 
 /** In `OmmaSoftmaxParams::flags`: `axis` is set. */
 #define OMMA_SOFTMAX_AXIS 1
+
+/** In `OmmaNormParams::flags`: `axis` is set. */
+#define OMMA_NORM_AXIS 1
+
+/** In `OmmaNormParams::flags`: `eps` is set. */
+#define OMMA_NORM_EPS 2
 
 /**
  * In the `flags` of a pooling operator: the output's size is rounded up. A last window that
@@ -228,6 +264,30 @@ template <typename T> inline T omma_init_()
 /** Truth value in a byte. */
 #define OMMA_DTYPE_BOOL 6
 
+/** A head (B, 4 + C, N): centre and size in pixels, class scores; as YOLOv8 and later are exported. */
+#define OMMA_YOLO_V8 0
+
+/** A head (B, N, 5 + C): centre and size in pixels, objectness, class scores; as YOLOv5 and v7 are exported. */
+#define OMMA_YOLO_V5 1
+
+/** A head (B, A (5 + C), H, W) or (B, A, H, W, 5 + C): the cells of a grid, with boxes as in YOLOv3. */
+#define OMMA_YOLO_GRID_V3 2
+
+/** A head (B, A (5 + C), H, W) or (B, A, H, W, 5 + C): the cells of a grid, with boxes as in YOLOv5 and v7. */
+#define OMMA_YOLO_GRID_V5 3
+
+/** Numbers of a grid are logits, those of other heads are probabilities. */
+#define OMMA_YOLO_VALUES_DEFAULT 0
+
+/** Objectness and class scores (of grids also offsets, and sizes of v5) have been through the sigmoid. */
+#define OMMA_YOLO_PROBABILITIES 1
+
+/** The same are still to go through the sigmoid. */
+#define OMMA_YOLO_LOGITS 2
+
+/** In `OmmaYoloDecodeParams::flags`: every class above the threshold is a detection, not only the best. */
+#define OMMA_YOLO_MULTI_LABEL 1
+
 /**
  * Threads, instruction set and scratch memory of a run of operators.
  *
@@ -240,23 +300,32 @@ typedef struct OmmaContext OmmaContext;
 /** A convolution whose weight is packed; see `omma_conv2d_create`. */
 typedef struct OmmaConv2d OmmaConv2d;
 
+/** A transposed convolution whose weight is packed; see `omma_conv_transpose2d_create`. */
+typedef struct OmmaConvTranspose2d OmmaConvTranspose2d;
+
 /** A linear layer whose weight is packed; see `omma_linear_create`. */
 typedef struct OmmaLinear OmmaLinear;
 
 /** What a function that can fail returns: `OMMA_OK` or the kind of failure. */
 typedef int32_t OmmaStatus;
 
-/** How overlap is measured. */
-typedef struct OmmaBoxIouParams {
-    /** `sizeof(OmmaBoxIouParams)`. */
+/** Options of `omma_attention`; zero in a field is its default. */
+typedef struct OmmaAttentionParams {
+    /** `sizeof(OmmaAttentionParams)`. */
     uint32_t struct_size;
-    /** `OMMA_IOU`, `OMMA_GIOU`, `OMMA_DIOU` or `OMMA_CIOU`. */
-    int32_t kind;
-    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
-    int32_t format;
-    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
-    int32_t offset;
-} OmmaBoxIouParams;
+    /** `OMMA_ATTENTION_…`, combined by or. */
+    uint32_t flags;
+    /**
+     * With `OMMA_ATTENTION_CAUSAL` query i sees key j if j <= i + `causal_offset`. 0 aligns the
+     * first query with the first key; with the number of keys that a cache held before, new
+     * queries are aligned with the new keys at its end. May be negative.
+     */
+    int64_t causal_offset;
+    /** The factor of the products of queries and keys; 1 / sqrt(D) unless the flag is set. */
+    float scale;
+    /** c > 0 makes a logit x to c * tanh(x / c), before the mask; 0 does not. */
+    float softcap;
+} OmmaAttentionParams;
 
 /** Where the data of a tensor is: DLPack's `DLDevice`. */
 typedef struct OmmaDevice {
@@ -299,29 +368,27 @@ typedef struct OmmaTensor {
     uint64_t byte_offset;
 } OmmaTensor;
 
-/** How boxes suppress each other. */
-typedef struct OmmaNmsParams {
-    /** `sizeof(OmmaNmsParams)`. */
+/** How overlap is measured. */
+typedef struct OmmaBoxIouParams {
+    /** `sizeof(OmmaBoxIouParams)`. */
     uint32_t struct_size;
-    /** 0 or `OMMA_NMS_SCORE_THRESHOLD`. */
-    uint32_t flags;
-    /** A box is suppressed when a better kept one overlaps it by more. Taken literally; not NaN. */
-    double iou_threshold;
-    /** With `OMMA_NMS_SCORE_THRESHOLD`: boxes whose score is not larger (or NaN) are left out. */
-    double score_threshold;
-    /** The most boxes to keep, 0 for no limit. */
-    int64_t max_output;
-    /** Only that many boxes with the best scores take part, 0 for all. */
-    int64_t max_candidates;
+    /** `OMMA_IOU`, `OMMA_GIOU`, `OMMA_DIOU` or `OMMA_CIOU`. */
+    int32_t kind;
     /** An `OMMA_BOX_…`: what the four numbers of a box are. */
     int32_t format;
     /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
     int32_t offset;
-    /** `OMMA_OVERLAP_UNION` or `OMMA_OVERLAP_MIN`. */
-    int32_t overlap;
-    /** 0. */
-    uint32_t reserved;
-} OmmaNmsParams;
+} OmmaBoxIouParams;
+
+/** From which format to which. */
+typedef struct OmmaBoxConvertParams {
+    /** `sizeof(OmmaBoxConvertParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_BOX_…`: what the boxes are. */
+    int32_t in_fmt;
+    /** An `OMMA_BOX_…`: what the output is; `OMMA_BOX_CORNERS` means `OMMA_BOX_XYXY`. */
+    int32_t out_fmt;
+} OmmaBoxConvertParams;
 
 /** A task that a caller's `parallel_for` runs. */
 typedef void (*OmmaTask)(void *arg, size_t index);
@@ -387,6 +454,32 @@ typedef struct OmmaConv2dParams {
     /** The factors of `OMMA_ACTIVATION_PRELU`, of shape (1,) or (O,); else NULL. */
     const struct OmmaTensor *activation_slope;
 } OmmaConv2dParams;
+
+/** Options of a transposed convolution; zero in a field is its default. */
+typedef struct OmmaConvTranspose2dParams {
+    /** `sizeof(OmmaConvTranspose2dParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_LAYOUT_…`: the order of axes of all arrays. */
+    int32_t layout;
+    /** Distance of the input's pixels in the output, vertical and horizontal; 0 is 1. */
+    int32_t stride[2];
+    /** What is cut off the output: top, bottom, left, right. */
+    int32_t padding[4];
+    /** Rows and columns added at the bottom and on the right; less than `stride` or `dilation`. */
+    int32_t output_padding[2];
+    /** Distance of the window's taps, vertical and horizontal; 0 is 1. */
+    int32_t dilation[2];
+    /** Groups of channels that do not see one another; 0 is 1. */
+    int32_t groups;
+    /** An `OMMA_ACTIVATION_…`, applied after the bias. */
+    int32_t activation;
+    /** The factor of `OMMA_ACTIVATION_LEAKY_RELU`; 0 is 0.01. */
+    float negative_slope;
+    /** Not used; 0. */
+    int32_t reserved;
+    /** The factors of `OMMA_ACTIVATION_PRELU`, of shape (1,) or (O,); else NULL. */
+    const struct OmmaTensor *activation_slope;
+} OmmaConvTranspose2dParams;
 
 /** Options of `omma_resize`; zero in a field is its default. */
 typedef struct OmmaResizeParams {
@@ -456,6 +549,76 @@ typedef struct OmmaLinearParams {
     uint32_t flags;
 } OmmaLinearParams;
 
+/** How boxes suppress each other. */
+typedef struct OmmaNmsParams {
+    /** `sizeof(OmmaNmsParams)`. */
+    uint32_t struct_size;
+    /** 0 or `OMMA_NMS_SCORE_THRESHOLD`. */
+    uint32_t flags;
+    /** A box is suppressed when a better kept one overlaps it by more. Taken literally; not NaN. */
+    double iou_threshold;
+    /** With `OMMA_NMS_SCORE_THRESHOLD`: boxes whose score is not larger (or NaN) are left out. */
+    double score_threshold;
+    /** The most boxes to keep, 0 for no limit. */
+    int64_t max_output;
+    /** Only that many boxes with the best scores take part, 0 for all. */
+    int64_t max_candidates;
+    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
+    int32_t format;
+    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
+    int32_t offset;
+    /** `OMMA_OVERLAP_UNION` or `OMMA_OVERLAP_MIN`. */
+    int32_t overlap;
+    /** 0. */
+    uint32_t reserved;
+} OmmaNmsParams;
+
+/** How overlap lowers scores one box after the other. */
+typedef struct OmmaSoftNmsParams {
+    /** `sizeof(OmmaSoftNmsParams)`. */
+    uint32_t struct_size;
+    /** A sum of `OMMA_SOFT_NMS_IOU_THRESHOLD` and `OMMA_SOFT_NMS_SCORE_THRESHOLD`, or 0. */
+    uint32_t flags;
+    /** `OMMA_SOFT_NMS_LINEAR`, `OMMA_SOFT_NMS_GAUSSIAN` or `OMMA_SOFT_NMS_GREEDY`. */
+    int32_t method;
+    /** Of the Gaussian, positive; 0 means 0.5. */
+    float sigma;
+    /** With `OMMA_SOFT_NMS_IOU_THRESHOLD`: overlap that does not matter but to the Gaussian; else 0.3. */
+    double iou_threshold;
+    /** With `OMMA_SOFT_NMS_SCORE_THRESHOLD`: boxes are dropped as soon as their score is below; else 0.001. */
+    double score_threshold;
+    /** The most boxes to keep, 0 for no limit. */
+    int64_t max_output;
+    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
+    int32_t format;
+    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
+    int32_t offset;
+} OmmaSoftNmsParams;
+
+/** How overlap lowers all scores at once. */
+typedef struct OmmaMatrixNmsParams {
+    /** `sizeof(OmmaMatrixNmsParams)`. */
+    uint32_t struct_size;
+    /** 0 or `OMMA_MATRIX_NMS_SCORE_THRESHOLD`. */
+    uint32_t flags;
+    /** `OMMA_MATRIX_NMS_LINEAR` or `OMMA_MATRIX_NMS_GAUSSIAN`. */
+    int32_t method;
+    /** Of the Gaussian, positive; 0 means 2. */
+    float sigma;
+    /** With `OMMA_MATRIX_NMS_SCORE_THRESHOLD`: boxes whose score is not larger (or NaN) are left out. */
+    double score_threshold;
+    /** Boxes whose lowered score is not larger are left out of the result. */
+    double post_threshold;
+    /** The most boxes to keep, 0 for no limit. */
+    int64_t max_output;
+    /** Only that many boxes with the best scores take part, 0 for all. */
+    int64_t max_candidates;
+    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
+    int32_t format;
+    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
+    int32_t offset;
+} OmmaMatrixNmsParams;
+
 /** Options of `omma_leaky_relu`. */
 typedef struct OmmaLeakyReluParams {
     /** `sizeof(OmmaLeakyReluParams)`. */
@@ -485,6 +648,21 @@ typedef struct OmmaSoftmaxParams {
     /** The axis to normalize along, negative from the end; -1 unless the flag is set. */
     int32_t axis;
 } OmmaSoftmaxParams;
+
+/** Options of `omma_layer_norm` and `omma_rms_norm`. */
+typedef struct OmmaNormParams {
+    /** `sizeof(OmmaNormParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_NORM_…`, combined by or. */
+    uint32_t flags;
+    /**
+     * The first of the axes that are normalized together, negative from the end; -1, the last axis
+     * alone, unless the flag is set.
+     */
+    int32_t axis;
+    /** Added to the variance or mean square; 1e-5 unless the flag is set. */
+    float eps;
+} OmmaNormParams;
 
 /** Options of `omma_max_pool2d`; zero in a field is its default. */
 typedef struct OmmaMaxPool2dParams {
@@ -562,6 +740,29 @@ typedef struct OmmaRoiPoolParams {
     int32_t output_size[2];
 } OmmaRoiPoolParams;
 
+/** How a head of YOLO is read. */
+typedef struct OmmaYoloDecodeParams {
+    /** `sizeof(OmmaYoloDecodeParams)`. */
+    uint32_t struct_size;
+    /** 0 or `OMMA_YOLO_MULTI_LABEL`. */
+    uint32_t flags;
+    /** A detection has a score larger than that. Taken literally; not NaN. */
+    double score_threshold;
+    /** `OMMA_YOLO_V8`, `OMMA_YOLO_V5`, `OMMA_YOLO_GRID_V3` or `OMMA_YOLO_GRID_V5`. */
+    int32_t head;
+    /** `OMMA_YOLO_VALUES_DEFAULT`, `OMMA_YOLO_PROBABILITIES` or `OMMA_YOLO_LOGITS`. */
+    int32_t values;
+    /** Classes of the head, 0 for all that there is room for; what follows them is ignored. */
+    int64_t num_classes;
+    /** Pixels from cell to cell of a grid; 0 for other heads. */
+    float stride;
+    /**
+     * How far an offset in a grid reaches: `scale_xy * sigmoid(t) - (scale_xy - 1) / 2` cells. 0 is
+     * the usual one, 1 of v3 and 2 of v5.
+     */
+    float scale_xy;
+} OmmaYoloDecodeParams;
+
 /** Success. */
 #define OMMA_OK 0
 
@@ -586,6 +787,35 @@ typedef struct OmmaRoiPoolParams {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * `output = softmax(scale * q · kᵀ + mask) · v` in float32, as torch's
+ * `scaled_dot_product_attention`, without the matrix of logits.
+ *
+ * `q` (B, H, N, D), `k` (B, G, M, D), `v` (B, G, M, E), `output` (B, H, N, E). G divides H:
+ * each key head serves H / G neighbouring query heads (grouped-query attention; one key
+ * head is multi-query attention). `mask`, NULL or of at most four dimensions that are aligned at the
+ * right with (B, H, N, M) and of that size or 1, is of booleans, where false hides a
+ * key, or of float32, which is added to the logits and hides a key where it is -inf. `log_sum_exp`
+ * (B, H, N), if not NULL, takes the logarithm of the sum of the exponentials of each row.
+ *
+ * Any strides: arrays that lie as (B, N, H, D) are passed with their strides, at no cost. The outputs
+ * must not overlap anything. Zero-sized dimensions are legal. A row that sees no key is 0 and its
+ * logarithm -inf. A hidden key and its value have no influence, be they infinite or NaN; a NaN
+ * in what a row sees makes the row NaN. The bits of the result do not depend on the number of
+ * threads, and scratch is not a function of N times M.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_attention(const struct OmmaContext *ctx,
+                          const struct OmmaAttentionParams *params,
+                          const struct OmmaTensor *q,
+                          const struct OmmaTensor *k,
+                          const struct OmmaTensor *v,
+                          const struct OmmaTensor *mask,
+                          const struct OmmaTensor *output,
+                          const struct OmmaTensor *log_sum_exp);
 
 /**
  * The overlap of every box of `a` (N, 4) with every box of `b` (M, 4), to
@@ -617,46 +847,35 @@ OmmaStatus omma_box_iou_elementwise(const struct OmmaContext *ctx,
                                     const struct OmmaTensor *output);
 
 /**
- * Greedy non-maximum suppression: of `boxes` (N, 4) f32 with `scores` (N) f32,
- * the indices of those that no better kept one overlaps by more than
- * `iou_threshold`, best first, to the first `count` elements of `indices` (any
- * length) int64; the rest of `indices` is not written.
+ * The volume that each box of `a` (N, 6) shares with each box of `b` (M, 6) over that of their
+ * union, to `output` (N, M), all f32; a box is (x1, y1, z1, x2, y2, z2).
  *
- * Equal to torchvision's `nms` index by index: equal scores rank by index, NaN
- * scores rank first, boxes without area or with a NaN neither suppress nor are
- * suppressed (while the threshold is not negative).
- *
- * When `indices` is too short, the result is `OMMA_BUFFER_TOO_SMALL`, `count` is
- * the length needed, and nothing else is written. N, or `max_output` if
- * smaller, always suffices.
+ * Boxes that only touch share nothing. 0/0 counts as 0, a NaN in a box gives NaN. `output` may not
+ * overlap an input.
  *
  * The caller ensures:
- * Pointers are NULL or valid as documented for contexts, params and tensors;
- * `count` is NULL or valid for writing.
+ * Pointers are NULL or valid as documented for contexts and tensors.
  */
-OmmaStatus omma_nms(const struct OmmaContext *ctx,
-                    const struct OmmaNmsParams *params,
-                    const struct OmmaTensor *boxes,
-                    const struct OmmaTensor *scores,
-                    const struct OmmaTensor *indices,
-                    int64_t *count);
+OmmaStatus omma_box_iou_3d(const struct OmmaContext *ctx,
+                           const struct OmmaTensor *a,
+                           const struct OmmaTensor *b,
+                           const struct OmmaTensor *output);
 
 /**
- * As `omma_nms`, among the boxes of each class alone; `classes` (N) is int64 or
- * int32, any values. The result is ordered by score over all classes, equal
- * scores by index; the limits in `params` count over all classes.
+ * `boxes` (…, 4) in another format, to `output` of the same shape, both f32.
+ *
+ * The arithmetic is that of torchvision's `box_convert`: sizes are `x2 - x1`, centres
+ * `(x1 + x2) / 2`, and what is neither from nor to corners goes by way of them. A format that
+ * stays is a copy; `OMMA_BOX_CORNERS` as `in_fmt` puts the corners in order. `output` may be the very
+ * array `boxes`, and may otherwise not overlap it.
  *
  * The caller ensures:
- * Pointers are NULL or valid as documented for contexts, params and tensors;
- * `count` is NULL or valid for writing.
+ * Pointers are NULL or valid as documented for contexts, params and tensors.
  */
-OmmaStatus omma_batched_nms(const struct OmmaContext *ctx,
-                            const struct OmmaNmsParams *params,
+OmmaStatus omma_box_convert(const struct OmmaContext *ctx,
+                            const struct OmmaBoxConvertParams *params,
                             const struct OmmaTensor *boxes,
-                            const struct OmmaTensor *scores,
-                            const struct OmmaTensor *classes,
-                            const struct OmmaTensor *indices,
-                            int64_t *count);
+                            const struct OmmaTensor *output);
 
 /**
  * Makes a context. `options` may be NULL: all cores, the fastest tier, the system's memory.
@@ -788,6 +1007,89 @@ void omma_conv2d_describe(const struct OmmaConv2d *plan, char *text, size_t capa
  * `plan` is NULL or comes from `omma_conv2d_create` and was not destroyed.
  */
 void omma_conv2d_destroy(struct OmmaConv2d *plan);
+
+/**
+ * `output = activation(transposed convolution(input, weight) + bias)`, in float32.
+ *
+ * NCHW: `input` (N, C, H, W), `weight` (C, O / groups, KH, KW), `bias` (O,) or NULL, `output`
+ * (N, O, OH, OW). NHWC: `input` (N, H, W, C), `weight` (C, KH, KW, O / groups), `output` (N, OH, OW, O). In both
+ * `OH = (H - 1) * stride - top - bottom + dilation * (KH - 1) + output_padding + 1`, and OW likewise.
+ * The semantics are those of torch's `conv_transpose2d`; outputs that no input reaches are the bias.
+ *
+ * Any strides; overlap of `output` with an input is an error. A zero-sized batch is legal. Rounding,
+ * NaN and infinity, and the bits at any number of threads are as for `omma_conv2d`.
+ *
+ * The weight is packed in each call; a program that uses the same weight
+ * again is faster with `omma_conv_transpose2d_create`.
+ *
+ * The caller ensures:
+ * Tensors (also `params->activation_slope`) are NULL or describe valid memory; `ctx` and
+ * `params` are NULL or valid.
+ */
+OmmaStatus omma_conv_transpose2d(const struct OmmaContext *ctx,
+                                 const struct OmmaConvTranspose2dParams *params,
+                                 const struct OmmaTensor *input,
+                                 const struct OmmaTensor *weight,
+                                 const struct OmmaTensor *bias,
+                                 const struct OmmaTensor *output);
+
+/**
+ * Packs a weight for the instruction set of `ctx`: a plan that convolves with it any
+ * number of times. Arguments as for `omma_conv_transpose2d`; weight, bias and slopes are not needed afterwards.
+ *
+ * A plan is immutable: any number of threads may run it at once, with a context they share
+ * or one each, on images of any size. It does not need the context that made it, but its
+ * memory comes from that context's allocator. Destroy it with `omma_conv_transpose2d_destroy`.
+ *
+ * The caller ensures:
+ * As for `omma_conv_transpose2d`; `plan` is NULL or valid for writing a pointer.
+ */
+OmmaStatus omma_conv_transpose2d_create(const struct OmmaContext *ctx,
+                                        const struct OmmaConvTranspose2dParams *params,
+                                        const struct OmmaTensor *weight,
+                                        const struct OmmaTensor *bias,
+                                        struct OmmaConvTranspose2d **plan);
+
+/**
+ * Convolves `input` into `output` with a plan; shapes and overlap as for `omma_conv_transpose2d`.
+ * The instruction set is the plan's, threads and scratch are those of `ctx`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; tensors are NULL or describe valid memory.
+ */
+OmmaStatus omma_conv_transpose2d_run(const struct OmmaContext *ctx,
+                                     const struct OmmaConvTranspose2d *plan,
+                                     const struct OmmaTensor *input,
+                                     const struct OmmaTensor *output);
+
+/**
+ * The height and width of the output for an input of height `h` and width `w`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `output_h` and `output_w` are NULL or valid for writing.
+ */
+OmmaStatus omma_conv_transpose2d_output_shape(const struct OmmaConvTranspose2d *plan,
+                                              int64_t h,
+                                              int64_t w,
+                                              int64_t *output_h,
+                                              int64_t *output_w);
+
+/**
+ * Writes which algorithms and instruction set a plan uses, for people, to `text`: at most
+ * `capacity` bytes, the terminating zero included. Does nothing when `plan` or `text` is NULL.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `text` is NULL or valid for writing `capacity` bytes.
+ */
+void omma_conv_transpose2d_describe(const struct OmmaConvTranspose2d *plan, char *text, size_t capacity);
+
+/**
+ * Frees a plan that no call uses any more. NULL is ignored.
+ *
+ * The caller ensures:
+ * `plan` is NULL or comes from `omma_conv_transpose2d_create` and was not destroyed.
+ */
+void omma_conv_transpose2d_destroy(struct OmmaConvTranspose2d *plan);
 
 /**
  * Resizes an image to the size of `output`.
@@ -929,6 +1231,119 @@ void omma_linear_describe(const struct OmmaLinear *plan, char *text, size_t capa
  * `plan` is NULL or comes from `omma_linear_create` and was not destroyed.
  */
 void omma_linear_destroy(struct OmmaLinear *plan);
+
+/**
+ * Greedy non-maximum suppression: of `boxes` (N, 4) f32 with `scores` (N) f32,
+ * the indices of those that no better kept one overlaps by more than
+ * `iou_threshold`, best first, to the first `count` elements of `indices` (any
+ * length) int64; the rest of `indices` is not written.
+ *
+ * Equal to torchvision's `nms` index by index: equal scores rank by index, NaN
+ * scores rank first, boxes without area or with a NaN neither suppress nor are
+ * suppressed (while the threshold is not negative).
+ *
+ * When `indices` is too short, the result is `OMMA_BUFFER_TOO_SMALL`, `count` is
+ * the length needed, and nothing else is written. N, or `max_output` if
+ * smaller, always suffices.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_nms(const struct OmmaContext *ctx,
+                    const struct OmmaNmsParams *params,
+                    const struct OmmaTensor *boxes,
+                    const struct OmmaTensor *scores,
+                    const struct OmmaTensor *indices,
+                    int64_t *count);
+
+/**
+ * As `omma_nms`, among the boxes of each class alone; `classes` (N) is int64 or
+ * int32, any values. The result is ordered by score over all classes, equal
+ * scores by index; the limits in `params` count over all classes.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_batched_nms(const struct OmmaContext *ctx,
+                            const struct OmmaNmsParams *params,
+                            const struct OmmaTensor *boxes,
+                            const struct OmmaTensor *scores,
+                            const struct OmmaTensor *classes,
+                            const struct OmmaTensor *indices,
+                            int64_t *count);
+
+/**
+ * Suppression in each of B images: of `boxes` (B, N, 4) f32 with `scores` (B, N) f32 the indices
+ * within the image that `omma_nms` keeps, best first, to the rows of `indices` (B, K) int64, and how
+ * many they are to `counts` (B) int64. With `classes` (B, N), int64 or int32, not NULL, it is
+ * `omma_batched_nms` in each image.
+ *
+ * An image keeps its best K boxes at most, and at most `max_output` where that is set; K = N never
+ * cuts anything off. The rest of a row is -1. The limits of the params count for each image. Where
+ * images have fewer than N boxes, fill up with scores that a `score_threshold` leaves out.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors.
+ */
+OmmaStatus omma_nms_per_image(const struct OmmaContext *ctx,
+                              const struct OmmaNmsParams *params,
+                              const struct OmmaTensor *boxes,
+                              const struct OmmaTensor *scores,
+                              const struct OmmaTensor *classes,
+                              const struct OmmaTensor *indices,
+                              const struct OmmaTensor *counts);
+
+/**
+ * Soft suppression (Bodla et al. 2017): the best of `boxes` (N, 4) f32 with `scores` (N) f32 is
+ * selected, the scores of the others fall by their overlap with it, and so on. The indices in the
+ * order of selection and the scores at that time go to the first `count` elements of `indices`
+ * int64 and `kept_scores` f32, which are equally long; the rest is not written.
+ *
+ * Of equal scores the lowest index is selected. A box is dropped as soon as its score is below
+ * `score_threshold`, NaN or minus infinity, from the start and after each step. The overlap of
+ * empty boxes and of boxes with a NaN counts as 0.
+ *
+ * When the outputs are too short, the result is `OMMA_BUFFER_TOO_SMALL`, `count` is the length
+ * needed, and nothing else is written. N, or `max_output` if smaller, always suffices.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_soft_nms(const struct OmmaContext *ctx,
+                         const struct OmmaSoftNmsParams *params,
+                         const struct OmmaTensor *boxes,
+                         const struct OmmaTensor *scores,
+                         const struct OmmaTensor *indices,
+                         const struct OmmaTensor *kept_scores,
+                         int64_t *count);
+
+/**
+ * Matrix suppression (SOLOv2, 2020, as PaddleDetection has it for boxes): the score of each of
+ * `boxes` (N, 4) f32 with `scores` (N) f32 is lowered once, by the least of its factors with the
+ * better boxes of its class: `(1 - iou) / (1 - most)`, or `exp(-sigma (iou² - most²))`, where `most`
+ * is the largest overlap of the better box with one better still. `classes` (N) is int64 or int32,
+ * or NULL for one class. The indices by lowered score, best first, equal ones in the order of
+ * their first scores, and the lowered scores go to the first `count` elements of `indices` int64
+ * and `kept_scores` f32, which are equally long; the rest is not written.
+ *
+ * The overlap of empty boxes and of boxes with a NaN counts as 0, a factor of 0/0 as none. The
+ * limits in `params` count over all classes. When the outputs are too short: as `omma_soft_nms`.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_matrix_nms(const struct OmmaContext *ctx,
+                           const struct OmmaMatrixNmsParams *params,
+                           const struct OmmaTensor *boxes,
+                           const struct OmmaTensor *scores,
+                           const struct OmmaTensor *classes,
+                           const struct OmmaTensor *indices,
+                           const struct OmmaTensor *kept_scores,
+                           int64_t *count);
 
 /**
  * `output = max(x, 0)`, element by element, in float32.
@@ -1107,6 +1522,47 @@ OmmaStatus omma_log_softmax(const struct OmmaContext *ctx,
                             const struct OmmaTensor *output);
 
 /**
+ * `output = (s - mean) / sqrt(variance + eps) * gamma + beta` with `s = input + residual`, in float32, as
+ * torch's `layer_norm`.
+ *
+ * Mean and variance (of the whole population) are those of the axes from `params->axis` on; `gamma` and
+ * `beta`, each NULL or of the shape of those axes, scale and shift. `residual`, NULL or of the shape of `input`,
+ * is added first, and `sum`, NULL or of that shape, takes what was normalized: the residual of the
+ * next layer.
+ *
+ * Any shape, any strides; `output` and `sum` have the shape of `input` and each may be the very memory of
+ * `input` or `residual` (same address and strides), but not of each other; any other overlap is an error. A NaN or
+ * an infinity makes its row NaN. The bits of the result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_layer_norm(const struct OmmaContext *ctx,
+                           const struct OmmaNormParams *params,
+                           const struct OmmaTensor *input,
+                           const struct OmmaTensor *residual,
+                           const struct OmmaTensor *gamma,
+                           const struct OmmaTensor *beta,
+                           const struct OmmaTensor *output,
+                           const struct OmmaTensor *sum);
+
+/**
+ * `output = s / sqrt(mean(s²) + eps) * gamma` with `s = input + residual`, in float32, as torch's `rms_norm`.
+ *
+ * Arguments, shapes, strides, overlap and numbers that are not finite: as `omma_layer_norm`.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_rms_norm(const struct OmmaContext *ctx,
+                         const struct OmmaNormParams *params,
+                         const struct OmmaTensor *input,
+                         const struct OmmaTensor *residual,
+                         const struct OmmaTensor *gamma,
+                         const struct OmmaTensor *output,
+                         const struct OmmaTensor *sum);
+
+/**
  * The largest element of each window, and optionally where it is, in float32.
  *
  * `input` (N, C, H, W) or (C, H, W), NHWC: (N, H, W, C) or (H, W, C). `output` and, unless
@@ -1262,6 +1718,38 @@ const char *omma_status_name(OmmaStatus status);
  * failure, valid until the next failure on this thread. A success leaves it.
  */
 const char *omma_last_error(void);
+
+/**
+ * What the head of a YOLO puts out, f32 of any strides, to boxes as corners (x1, y1, x2, y2) in
+ * pixels (K, 4) f32, `scores` (K) f32 and `classes` (K) int64, leaving out all whose score is not
+ * above the threshold: the first `count` rows are written. `indices` (K) int64, or NULL, takes which
+ * anchor of its image a detection is (its place in N, in a grid `(a H + y) W + x`), `counts` (B)
+ * int64, or NULL, how many detections each image has. `anchors` (A, 2) f32 are widths and heights
+ * in pixels, for grids, and NULL for other heads.
+ *
+ * Detections come by image, within it by anchor, and with `OMMA_YOLO_MULTI_LABEL` by class. A score
+ * is the class score, times the objectness where there is one; an anchor whose objectness alone is
+ * not above the threshold is left out. Of equal class scores the first class wins; NaN is never
+ * above; with logits the class is that of the largest logit. An export with its axes the other
+ * way round is passed with its strides. No output may overlap an input or another output.
+ *
+ * When K is too small, the result is `OMMA_BUFFER_TOO_SMALL`, `count` is the length needed, and
+ * nothing else is written.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_yolo_decode(const struct OmmaContext *ctx,
+                            const struct OmmaYoloDecodeParams *params,
+                            const struct OmmaTensor *head,
+                            const struct OmmaTensor *anchors,
+                            const struct OmmaTensor *boxes,
+                            const struct OmmaTensor *scores,
+                            const struct OmmaTensor *classes,
+                            const struct OmmaTensor *indices,
+                            const struct OmmaTensor *counts,
+                            int64_t *count);
 
 #ifdef __cplusplus
 }  // extern "C"

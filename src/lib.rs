@@ -2,9 +2,10 @@
 //! stable C ABI.
 //!
 //! The layers, each importing only those to its right:
-//! `capi → families (conv, nn, boxes, roi, image) → {gemm, runtime, tensor} → simd`;
+//! `capi → families (attention, boxes, conv, image, nn, roi) → {gemm, runtime, tensor} → simd`;
 //! [`error`] is everybody's. ARCHITECTURE.md tells more.
 
+pub mod attention;
 pub mod boxes;
 pub mod capi;
 pub mod conv;

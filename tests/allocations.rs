@@ -112,6 +112,12 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
         array(OMMA_DTYPE_UINT, 8, &[33, 41, 3]),
         floats(&[3, 48, 48]),
     );
+    let (heads, attended) = (floats(&[2, 4, 200, 32]), floats(&[2, 4, 200, 32]));
+    let (query, long, answer) = (
+        floats(&[1, 2, 1, 16]),
+        floats(&[1, 2, 3000, 16]),
+        floats(&[1, 2, 1, 16]),
+    );
     let (boxes, scores) = (floats(&[500, 4]), floats(&[500]));
     let classes = array(OMMA_DTYPE_INT, 64, &[500]);
     let (kept, iou) = (array(OMMA_DTYPE_INT, 64, &[500]), floats(&[500, 500]));
@@ -126,6 +132,14 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     align.output_size = [2, 2];
     let mut roi_pool: OmmaRoiPoolParams = params();
     roi_pool.output_size = [2, 2];
+    let (solids, corners) = (floats(&[100, 6]), floats(&[500, 4]));
+    let (solid_iou, lowered) = (floats(&[100, 100]), floats(&[500]));
+    let (stacks, stack_scores) = (floats(&[2, 250, 4]), floats(&[2, 250]));
+    let (per_stack, stack_counts) = (
+        array(OMMA_DTYPE_INT, 64, &[2, 250]),
+        array(OMMA_DTYPE_INT, 64, &[2]),
+    );
+    let head = floats(&[1, 20, 500]);
     let mut pool: OmmaMaxPool2dParams = params();
     (pool.kernel_size, pool.stride) = ([2, 2], [2, 2]);
     let mut avg: OmmaAvgPool2dParams = params();
@@ -134,6 +148,12 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     grouped.groups = 8;
     let mut nms: OmmaNmsParams = params();
     nms.iou_threshold = 0.5;
+    let mut convert: OmmaBoxConvertParams = params();
+    convert.out_fmt = OMMA_BOX_CXCYWH;
+    let mut decode: OmmaYoloDecodeParams = params();
+    decode.score_threshold = 0.5;
+    let mut matrix: OmmaMatrixNmsParams = params();
+    matrix.method = OMMA_MATRIX_NMS_GAUSSIAN;
     let mut area: OmmaResizeParams = params();
     area.interpolation = OMMA_INTERPOLATION_AREA;
     let mut axis: OmmaSoftmaxParams = params();
@@ -178,6 +198,34 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
             (
                 "softmax axis 0",
                 Box::new(|x| omma_softmax(x, &axis, &rows.tensor, &odd.tensor)),
+            ),
+            (
+                "attention",
+                Box::new(|x| {
+                    let (t, y) = (&heads.tensor, &attended.tensor);
+                    omma_attention(x, null(), t, t, t, none, y, none)
+                }),
+            ),
+            (
+                "attention, keys split",
+                Box::new(|x| {
+                    let (q, kv, y) = (&query.tensor, &long.tensor, &answer.tensor);
+                    omma_attention(x, null(), q, kv, kv, none, y, none)
+                }),
+            ),
+            (
+                "layer_norm",
+                Box::new(|x| {
+                    let (t, y) = (&rows.tensor, &odd.tensor);
+                    omma_layer_norm(x, null(), t, t, none, none, y, none)
+                }),
+            ),
+            (
+                "rms_norm",
+                Box::new(|x| {
+                    let (t, y) = (&transposed.tensor, &image.tensor);
+                    omma_rms_norm(x, null(), t, none, none, y, none)
+                }),
             ),
             (
                 "max_pool2d",
@@ -307,6 +355,74 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
                         &scores.tensor,
                         &classes.tensor,
                         &kept.tensor,
+                        count.as_ptr(),
+                    )
+                }),
+            ),
+            (
+                "box_iou_3d",
+                Box::new(|x| omma_box_iou_3d(x, &solids.tensor, &solids.tensor, &solid_iou.tensor)),
+            ),
+            (
+                "box_convert",
+                Box::new(|x| omma_box_convert(x, &convert, &boxes.tensor, &corners.tensor)),
+            ),
+            (
+                "soft_nms",
+                Box::new(|x| {
+                    omma_soft_nms(
+                        x,
+                        null(),
+                        &boxes.tensor,
+                        &scores.tensor,
+                        &kept.tensor,
+                        &lowered.tensor,
+                        count.as_ptr(),
+                    )
+                }),
+            ),
+            (
+                "matrix_nms",
+                Box::new(|x| {
+                    omma_matrix_nms(
+                        x,
+                        &matrix,
+                        &boxes.tensor,
+                        &scores.tensor,
+                        &classes.tensor,
+                        &kept.tensor,
+                        &lowered.tensor,
+                        count.as_ptr(),
+                    )
+                }),
+            ),
+            (
+                "nms_per_image",
+                Box::new(|x| {
+                    omma_nms_per_image(
+                        x,
+                        &nms,
+                        &stacks.tensor,
+                        &stack_scores.tensor,
+                        none,
+                        &per_stack.tensor,
+                        &stack_counts.tensor,
+                    )
+                }),
+            ),
+            (
+                "yolo_decode",
+                Box::new(|x| {
+                    omma_yolo_decode(
+                        x,
+                        &decode,
+                        &head.tensor,
+                        none,
+                        &corners.tensor,
+                        &lowered.tensor,
+                        &kept.tensor,
+                        none,
+                        none,
                         count.as_ptr(),
                     )
                 }),

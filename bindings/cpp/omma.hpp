@@ -21,6 +21,7 @@
 
 #include "omma.h"
 
+#include "omma/attention.hpp"
 #include "omma/boxes.hpp"
 #include "omma/conv.hpp"
 #include "omma/image.hpp"

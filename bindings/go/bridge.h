@@ -100,6 +100,39 @@ static inline OmmaGoResult omma_go_conv2d_output_shape(const OmmaConv2d *plan, i
     return omma_go_result(omma_conv2d_output_shape(plan, h, w, output_h, output_w));
 }
 
+static inline OmmaGoResult omma_go_conv_transpose2d(const OmmaContext *ctx, const OmmaConvTranspose2dParams *params,
+                                                    OMMA_GO_ARG(slope), OMMA_GO_ARG(input), OMMA_GO_ARG(weight),
+                                                    OMMA_GO_ARG(bias), OMMA_GO_ARG(output))
+{
+    OmmaConvTranspose2dParams filled = *params;
+    filled.activation_slope = OMMA_GO_TENSOR(slope);
+    return omma_go_result(omma_conv_transpose2d(ctx, &filled, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(weight),
+                                                OMMA_GO_TENSOR(bias), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_conv_transpose2d_create(const OmmaContext *ctx,
+                                                           const OmmaConvTranspose2dParams *params, OMMA_GO_ARG(slope),
+                                                           OMMA_GO_ARG(weight), OMMA_GO_ARG(bias),
+                                                           OmmaConvTranspose2d **plan)
+{
+    OmmaConvTranspose2dParams filled = *params;
+    filled.activation_slope = OMMA_GO_TENSOR(slope);
+    return omma_go_result(
+        omma_conv_transpose2d_create(ctx, &filled, OMMA_GO_TENSOR(weight), OMMA_GO_TENSOR(bias), plan));
+}
+
+static inline OmmaGoResult omma_go_conv_transpose2d_run(const OmmaContext *ctx, const OmmaConvTranspose2d *plan,
+                                                        OMMA_GO_ARG(input), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_conv_transpose2d_run(ctx, plan, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_conv_transpose2d_output_shape(const OmmaConvTranspose2d *plan, int64_t h, int64_t w,
+                                                                 int64_t *output_h, int64_t *output_w)
+{
+    return omma_go_result(omma_conv_transpose2d_output_shape(plan, h, w, output_h, output_w));
+}
+
 /* matrices */
 
 static inline OmmaGoResult omma_go_matmul(const OmmaContext *ctx, OMMA_GO_ARG(a), OMMA_GO_ARG(b), OMMA_GO_ARG(output))
@@ -166,6 +199,33 @@ static inline OmmaGoResult omma_go_log_softmax(const OmmaContext *ctx, const Omm
                                                OMMA_GO_ARG(input), OMMA_GO_ARG(output))
 {
     return omma_go_result(omma_log_softmax(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output)));
+}
+
+/* attention and normalization */
+
+static inline OmmaGoResult omma_go_attention(const OmmaContext *ctx, const OmmaAttentionParams *params, OMMA_GO_ARG(q),
+                                             OMMA_GO_ARG(k), OMMA_GO_ARG(v), OMMA_GO_ARG(mask), OMMA_GO_ARG(output),
+                                             OMMA_GO_ARG(log_sum_exp))
+{
+    return omma_go_result(omma_attention(ctx, params, OMMA_GO_TENSOR(q), OMMA_GO_TENSOR(k), OMMA_GO_TENSOR(v),
+                                         OMMA_GO_TENSOR(mask), OMMA_GO_TENSOR(output), OMMA_GO_TENSOR(log_sum_exp)));
+}
+
+static inline OmmaGoResult omma_go_layer_norm(const OmmaContext *ctx, const OmmaNormParams *params, OMMA_GO_ARG(input),
+                                              OMMA_GO_ARG(residual), OMMA_GO_ARG(gamma), OMMA_GO_ARG(beta),
+                                              OMMA_GO_ARG(output), OMMA_GO_ARG(sum))
+{
+    return omma_go_result(omma_layer_norm(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(residual),
+                                          OMMA_GO_TENSOR(gamma), OMMA_GO_TENSOR(beta), OMMA_GO_TENSOR(output),
+                                          OMMA_GO_TENSOR(sum)));
+}
+
+static inline OmmaGoResult omma_go_rms_norm(const OmmaContext *ctx, const OmmaNormParams *params, OMMA_GO_ARG(input),
+                                            OMMA_GO_ARG(residual), OMMA_GO_ARG(gamma), OMMA_GO_ARG(output),
+                                            OMMA_GO_ARG(sum))
+{
+    return omma_go_result(omma_rms_norm(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(residual),
+                                        OMMA_GO_TENSOR(gamma), OMMA_GO_TENSOR(output), OMMA_GO_TENSOR(sum)));
 }
 
 /* pooling */
@@ -267,6 +327,52 @@ static inline OmmaGoResult omma_go_batched_nms(const OmmaContext *ctx, const Omm
 {
     return omma_go_result(omma_batched_nms(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores),
                                            OMMA_GO_TENSOR(classes), OMMA_GO_TENSOR(indices), count));
+}
+
+static inline OmmaGoResult omma_go_box_iou_3d(const OmmaContext *ctx, OMMA_GO_ARG(a), OMMA_GO_ARG(b), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_box_iou_3d(ctx, OMMA_GO_TENSOR(a), OMMA_GO_TENSOR(b), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_box_convert(const OmmaContext *ctx, const OmmaBoxConvertParams *params,
+                                               OMMA_GO_ARG(boxes), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_box_convert(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_nms_per_image(const OmmaContext *ctx, const OmmaNmsParams *params, OMMA_GO_ARG(boxes),
+                                                 OMMA_GO_ARG(scores), OMMA_GO_ARG(classes), OMMA_GO_ARG(indices),
+                                                 OMMA_GO_ARG(counts))
+{
+    return omma_go_result(omma_nms_per_image(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores),
+                                             OMMA_GO_TENSOR(classes), OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(counts)));
+}
+
+static inline OmmaGoResult omma_go_soft_nms(const OmmaContext *ctx, const OmmaSoftNmsParams *params, OMMA_GO_ARG(boxes),
+                                            OMMA_GO_ARG(scores), OMMA_GO_ARG(indices), OMMA_GO_ARG(kept_scores),
+                                            int64_t *count)
+{
+    return omma_go_result(omma_soft_nms(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores),
+                                        OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(kept_scores), count));
+}
+
+static inline OmmaGoResult omma_go_matrix_nms(const OmmaContext *ctx, const OmmaMatrixNmsParams *params,
+                                              OMMA_GO_ARG(boxes), OMMA_GO_ARG(scores), OMMA_GO_ARG(classes),
+                                              OMMA_GO_ARG(indices), OMMA_GO_ARG(kept_scores), int64_t *count)
+{
+    return omma_go_result(omma_matrix_nms(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores),
+                                          OMMA_GO_TENSOR(classes), OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(kept_scores),
+                                          count));
+}
+
+static inline OmmaGoResult omma_go_yolo_decode(const OmmaContext *ctx, const OmmaYoloDecodeParams *params,
+                                               OMMA_GO_ARG(head), OMMA_GO_ARG(anchors), OMMA_GO_ARG(boxes),
+                                               OMMA_GO_ARG(scores), OMMA_GO_ARG(classes), OMMA_GO_ARG(indices),
+                                               OMMA_GO_ARG(counts), int64_t *count)
+{
+    return omma_go_result(omma_yolo_decode(ctx, params, OMMA_GO_TENSOR(head), OMMA_GO_TENSOR(anchors),
+                                           OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores), OMMA_GO_TENSOR(classes),
+                                           OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(counts), count));
 }
 
 #endif

@@ -26,6 +26,9 @@ func TestCallsAllocateNothing(t *testing.T) {
 		"leaky_relu": func() error { return LeakyReLU(ctx, x, y, 1) },
 		"prelu":      func() error { return PReLU(ctx, x, scores.Slice(0, 0, 1), y, 1) },
 		"softmax":    func() error { return Softmax(ctx, x, y, -1) },
+		"attention":  func() error { return Attention(ctx, x, x, x, y, &AttentionOptions{Causal: true}) },
+		"layer_norm": func() error { return LayerNorm(ctx, x, y, &NormOptions{Dims: 2}) },
+		"rms_norm":   func() error { return RMSNorm(ctx, x, y, nil) },
 		"conv2d":     func() error { return Conv2D(ctx, x, weight, none, none, y, &Conv2DOptions{Stride: Both(1)}) },
 		"conv2d_run": func() error { return conv.Run(ctx, x, none, y) },
 		"linear": func() error {

@@ -7,6 +7,7 @@
 //! where the bent argument is still legal (strides, offsets, alignment), the
 //! very same result.
 
+pub mod attention;
 pub mod boxes;
 pub mod conv;
 pub mod image;
@@ -89,6 +90,11 @@ impl Arg {
     pub fn any_shape(mut self) -> Arg {
         self.any_shape = true;
         self
+    }
+    /// The same elements under another shape.
+    pub fn reshape(&mut self, shape: &[i64]) {
+        assert_eq!(count(shape), count(&self.shape), "{}", self.name);
+        self.shape = shape.to_vec();
     }
     /// Other element types of this argument can be legal.
     pub fn any_type(mut self) -> Arg {

@@ -132,6 +132,22 @@ static void convolution(const omma::Context& context) {
     CHECK(h == 1 && width == 2);
     plan.run(context, input, omma::view(y, {1, 1, 1, 2}), omma::view(residual, {1, 1, 1, 2}));
     CHECK(std::fabs(y[0] - 5.5f) < 1e-6f && std::fabs(y[1] + 1.55f) < 1e-6f);
+    // Each pixel becomes a square.
+    const float pixels[] = {1, 2}, square[] = {1, 10, 100, 1000};
+    float squares[8] = {};
+    const omma::Tensor<const float> small{pixels, {1, 1, 1, 2}}, window{square, {1, 1, 2, 2}};
+    const omma::Tensor<float> large{squares, {1, 1, 2, 4}};
+    const auto apart = omma::ConvTranspose2dOptions().stride(2);
+    omma::conv_transpose2d(context, small, window, nullptr, large, apart);
+    CHECK(squares[0] == 1 && squares[3] == 20 && squares[4] == 100 && squares[7] == 2000);
+    const omma::ConvTranspose2d transposed(context, window, nullptr, apart);
+    int64_t rows = 0, columns = 0;
+    transposed.output_shape(1, 2, rows, columns);
+    CHECK(rows == 2 && columns == 4);
+    CHECK(transposed.describe().find("4 convolutions") == 0);
+    squares[7] = 0;
+    transposed.run(context, small, large);
+    CHECK(squares[7] == 2000);
     omma::Conv2d moved = omma::Conv2d(context, omma::view(w, {1, 2, 1, 1}), nullptr);
     moved.run(context, input, omma::view(y, {1, 1, 1, 2}));
     CHECK(y[0] == -5 && y[1] == -6);
@@ -150,6 +166,34 @@ static void matrices(const omma::Context& context) {
     CHECK((c == std::vector<float>{104, -47.5f, 110, -44.5f}));
 }
 
+static void transformers(const omma::Context& context) {
+    const std::vector<float> zeros(4), v{1, 2, 3, 4}, gamma{1, 2}, beta{0, 1};
+    const auto q = omma::view(zeros, {1, 1, 2, 2});
+    const auto values = omma::view(v, {1, 1, 2, 2});
+    std::vector<float> y(4), logs(2);
+    omma::attention(context, omma::AttentionOptions().causal(), q, q, values, nullptr, omma::view(y, {1, 1, 2, 2}),
+                    omma::view(logs, {1, 1, 2}));
+    CHECK((y == std::vector<float>{1, 2, 2, 3}) && logs[0] == 0 && std::fabs(logs[1] - std::log(2.0f)) < 1e-6f);
+    const bool seen[] = {false, true};
+    omma::attention(context, omma::AttentionOptions().scale(2).softcap(3), q, q, values, omma::view(seen, {2}),
+                    omma::view(y, {1, 1, 2, 2}));
+    CHECK((y == std::vector<float>{3, 4, 3, 4}));
+    const std::vector<float> x{1, 3, 5, 9};
+    std::vector<float> sum(4);
+    omma::layer_norm(context, omma::view(x, {2, 2}), omma::view(gamma, {2}), omma::view(beta, {2}),
+                     omma::view(y, {2, 2}), 0);
+    CHECK((y == std::vector<float>{-1, 3, -1, 3}));
+    omma::add_layer_norm(context, omma::view(x, {2, 2}), omma::view(x, {2, 2}), nullptr, nullptr,
+                         omma::view(y, {2, 2}), omma::view(sum, {2, 2}), 0);
+    CHECK((y == std::vector<float>{-1, 1, -1, 1}) && (sum == std::vector<float>{2, 6, 10, 18}));
+    const std::vector<float> equal{2, -2, 3, 3};
+    omma::rms_norm(context, omma::view(equal, {2, 2}), omma::view(gamma, {2}), omma::view(y, {2, 2}), 0);
+    CHECK((y == std::vector<float>{1, -2, 1, 2}));
+    omma::add_rms_norm(context, omma::view(equal, {2, 2}), omma::view(equal, {2, 2}), nullptr, omma::view(y, {2, 2}),
+                       omma::view(sum, {2, 2}), 0);
+    CHECK((y == std::vector<float>{1, -1, 1, 1}) && sum[0] == 4);
+}
+
 static void boxes(const omma::Context& context) {
     const std::vector<float> corners{0, 0, 10, 10, 1, 1, 10, 10, 20, 20, 30, 30}, scores{0.5f, 0.9f, 0.3f};
     const std::vector<int64_t> classes{0, 1, 0};
@@ -166,6 +210,32 @@ static void boxes(const omma::Context& context) {
     std::vector<float> pairs(3);
     omma::box_iou_elementwise(context, b, b, omma::view(pairs, {3}));
     CHECK((pairs == std::vector<float>{1, 1, 1}));
+    std::vector<float> converted(corners);
+    const auto in_place = omma::view(converted, {3, 4});
+    omma::box_convert(context, in_place, in_place, OMMA_BOX_XYXY, OMMA_BOX_CXCYWH);
+    CHECK(converted[4] == 5.5f && converted[6] == 9 && converted[8] == 25);
+    const std::vector<float> cubes{0, 0, 0, 2, 2, 2, 1, 0, 0, 3, 2, 2};
+    float solid[2];
+    omma::box_iou_3d(context, omma::view(cubes, {1, 6}), omma::view(cubes, {2, 6}), omma::view(solid, {1, 2}));
+    CHECK(solid[0] == 1 && std::fabs(solid[1] - 1.0f / 3) < 1e-6f);
+    std::vector<float> lowered;
+    omma::soft_nms(context, omma::SoftNmsOptions().iou_threshold(0.5), b, s, kept, lowered);
+    CHECK((kept == std::vector<int64_t>{1, 2, 0}) && lowered.size() == 3 && std::fabs(lowered[2] - 0.095f) < 1e-6f);
+    omma::matrix_nms(context, omma::MatrixNmsOptions().score_threshold(0.1), b, s, {}, kept, lowered);
+    CHECK((kept == std::vector<int64_t>{1, 2, 0}) && std::fabs(lowered[2] - 0.095f) < 1e-6f);
+    omma::matrix_nms(context, omma::MatrixNmsOptions(), b, s, omma::view(classes, {3}), kept, lowered);
+    CHECK((kept == std::vector<int64_t>{1, 0, 2}) && lowered[1] == 0.5f);
+    int64_t per_image[3] = {}, images[1] = {};
+    omma::nms_per_image(context, omma::NmsOptions(0.5), omma::view(corners, {1, 3, 4}), omma::view(scores, {1, 3}),
+                        omma::view(per_image, {1, 3}), omma::view(images, {1}));
+    CHECK(images[0] == 2 && per_image[0] == 1 && per_image[1] == 2 && per_image[2] == -1);
+    // Two anchors with a box and two classes each.
+    const std::vector<float> head{5, 25, 5, 25, 10, 10, 10, 10, 0.1f, 0.7f, 0.2f, 0.1f};
+    float found[8], found_scores[2];
+    int64_t found_classes[2], found_count = 0;
+    omma::yolo_decode(context, omma::YoloOptions(0.25), omma::view(head, {1, 6, 2}), {}, omma::view(found, {2, 4}),
+                      omma::view(found_scores, {2}), omma::view(found_classes, {2}), found_count);
+    CHECK(found_count == 1 && found[0] == 20 && found[3] == 30 && found_scores[0] == 0.7f && found_classes[0] == 0);
     // To memory of the caller: the count, and what is needed when there is too little.
     int64_t room[2] = {-7, -7}, count = 0;
     omma::nms(context, omma::NmsOptions(0.5), b, s, omma::view(room, {2}), count);
@@ -251,6 +321,7 @@ int main() {
         views(context);
         convolution(context);
         matrices(context);
+        transformers(context);
         boxes(context);
         regions(context);
         images(context);

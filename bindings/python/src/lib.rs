@@ -8,10 +8,13 @@
 
 use pyo3::prelude::*;
 
+mod attention;
 mod boxes;
 mod call;
 mod context;
 mod conv;
+mod conv_transpose;
+mod detect;
 mod dlpack;
 mod image;
 mod linear;
@@ -26,9 +29,12 @@ mod _omma {
 
     #[pymodule_export]
     use super::{
-        boxes::{batched_nms, box_iou, box_iou_elementwise, nms},
+        attention::{attention, layer_norm, rms_norm},
+        boxes::{batched_nms, box_convert, box_iou, box_iou_3d, box_iou_elementwise, nms},
         context::{Context, get_num_threads, isa, isa_available, set_num_threads},
         conv::{Conv2d, conv2d},
+        conv_transpose::{ConvTranspose2d, conv_transpose2d},
+        detect::{matrix_nms, nms_per_image, soft_nms, yolo_decode},
         image::{Letterbox, image_to_tensor, letterbox, resize},
         linear::{Linear, linear, matmul},
         nn::{

@@ -10,13 +10,18 @@ from typing_extensions import Self, TypeVar
 __all__ = [
     "Context",
     "Conv2d",
+    "ConvTranspose2d",
     "Letterbox",
     "Linear",
+    "attention",
     "avg_pool2d",
     "batched_nms",
+    "box_convert",
     "box_iou",
+    "box_iou_3d",
     "box_iou_elementwise",
     "conv2d",
+    "conv_transpose2d",
     "gelu",
     "gelu_tanh",
     "get_num_threads",
@@ -24,17 +29,21 @@ __all__ = [
     "image_to_tensor",
     "isa",
     "isa_available",
+    "layer_norm",
     "leaky_relu",
     "letterbox",
     "linear",
     "log_softmax",
     "matmul",
+    "matrix_nms",
     "max_pool2d",
     "nms",
+    "nms_per_image",
     "prelu",
     "relu",
     "relu6",
     "resize",
+    "rms_norm",
     "roi_align",
     "roi_align_backward",
     "roi_pool",
@@ -42,8 +51,10 @@ __all__ = [
     "set_num_threads",
     "sigmoid",
     "silu",
+    "soft_nms",
     "softmax",
     "tanh",
+    "yolo_decode",
     "__version__",
 ]
 
@@ -78,6 +89,7 @@ _LinearActivation: TypeAlias = Literal[
     "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "hardswish", "gelu", "gelu_tanh"
 ]
 _Activation: TypeAlias = _LinearActivation | Literal["prelu"]
+_Mask: TypeAlias = npt.NDArray[np.bool_] | npt.NDArray[np.float32] | _DLPack
 _Kind: TypeAlias = Literal["iou", "giou", "diou", "ciou"]
 _Format: TypeAlias = Literal["xyxy", "xywh", "cxcywh", "corners"]
 _RoiAlignMode: TypeAlias = Literal["avg", "max", "max_sample"]
@@ -158,6 +170,46 @@ class Conv2d:
     ) -> _Out: ...
     def describe(self) -> str: ...
 
+def conv_transpose2d(
+    x: _Floats,
+    w: _Floats,
+    bias: _Floats | None = None,
+    *,
+    stride: _Pair = 1,
+    padding: _Sides = 0,
+    output_padding: _Pair = 0,
+    dilation: _Pair = 1,
+    groups: int = 1,
+    activation: _Activation | None = None,
+    negative_slope: float = 0.01,
+    activation_slope: _Floats | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@final
+class ConvTranspose2d:
+    def __new__(
+        cls,
+        w: _Floats,
+        bias: _Floats | None = None,
+        *,
+        stride: _Pair = 1,
+        padding: _Sides = 0,
+        output_padding: _Pair = 0,
+        dilation: _Pair = 1,
+        groups: int = 1,
+        activation: _Activation | None = None,
+        negative_slope: float = 0.01,
+        activation_slope: _Floats | None = None,
+        layout: _Layout = "NCHW",
+        ctx: Context | None = None,
+    ) -> Self: ...
+    def run(
+        self, x: _Floats, out: _Out | None = None, *, ctx: Context | None = None
+    ) -> _Out: ...
+    def describe(self) -> str: ...
+
 def matmul(
     a: _Floats, b: _Floats, *, out: _Out | None = None, ctx: Context | None = None
 ) -> _Out: ...
@@ -187,6 +239,86 @@ class Linear:
     ) -> _Out: ...
     def describe(self) -> str: ...
 
+@overload
+def attention(
+    q: _Floats,
+    k: _Floats,
+    v: _Floats,
+    *,
+    mask: _Mask | None = None,
+    causal: bool = False,
+    causal_offset: int = 0,
+    scale: float | None = None,
+    softcap: float = 0.0,
+    return_log_sum_exp: Literal[False] = False,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def attention(
+    q: _Floats,
+    k: _Floats,
+    v: _Floats,
+    *,
+    mask: _Mask | None = None,
+    causal: bool = False,
+    causal_offset: int = 0,
+    scale: float | None = None,
+    softcap: float = 0.0,
+    return_log_sum_exp: Literal[True],
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Out, _Float32]: ...
+@overload
+def layer_norm(
+    x: _Floats,
+    gamma: _Floats | None = None,
+    beta: _Floats | None = None,
+    eps: float = 1e-5,
+    *,
+    axis: int = -1,
+    residual: _Floats | None = None,
+    return_sum: Literal[False] = False,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def layer_norm(
+    x: _Floats,
+    gamma: _Floats | None = None,
+    beta: _Floats | None = None,
+    eps: float = 1e-5,
+    *,
+    axis: int = -1,
+    residual: _Floats | None = None,
+    return_sum: Literal[True],
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Out, _Float32]: ...
+@overload
+def rms_norm(
+    x: _Floats,
+    gamma: _Floats | None = None,
+    eps: float = 1e-5,
+    *,
+    axis: int = -1,
+    residual: _Floats | None = None,
+    return_sum: Literal[False] = False,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def rms_norm(
+    x: _Floats,
+    gamma: _Floats | None = None,
+    eps: float = 1e-5,
+    *,
+    axis: int = -1,
+    residual: _Floats | None = None,
+    return_sum: Literal[True],
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Out, _Float32]: ...
 def relu(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
 def relu6(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
 def sigmoid(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
@@ -307,6 +439,71 @@ def batched_nms(
     out: _Int64 | None = None,
     ctx: Context | None = None,
 ) -> _Int64: ...
+def box_iou_3d(a: _Floats, b: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
+def box_convert(
+    boxes: _Floats,
+    in_fmt: _Format,
+    out_fmt: _Format,
+    *,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+def nms_per_image(
+    boxes: _Floats,
+    scores: _Floats,
+    iou_threshold: float,
+    *,
+    classes: _Integers | None = None,
+    score_threshold: float | None = None,
+    max_output: int = 0,
+    max_candidates: int = 0,
+    format: _Format = "xyxy",
+    offset: int = 0,
+    overlap: _Overlap = "union",
+    out: _Int64 | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Int64]: ...
+def soft_nms(
+    boxes: _Floats,
+    scores: _Floats,
+    *,
+    method: Literal["linear", "gaussian", "greedy"] = "linear",
+    iou_threshold: float = 0.3,
+    sigma: float = 0.5,
+    score_threshold: float = 0.001,
+    max_output: int = 0,
+    format: _Format = "xyxy",
+    offset: int = 0,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Float32]: ...
+def matrix_nms(
+    boxes: _Floats,
+    scores: _Floats,
+    classes: _Integers | None = None,
+    *,
+    method: Literal["linear", "gaussian"] = "linear",
+    sigma: float = 2.0,
+    score_threshold: float | None = None,
+    post_threshold: float = 0.0,
+    max_output: int = 0,
+    max_candidates: int = 0,
+    format: _Format = "xyxy",
+    offset: int = 0,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Float32]: ...
+def yolo_decode(
+    head: _Floats,
+    score_threshold: float,
+    *,
+    kind: Literal["v8", "v5", "grid_v3", "grid_v5"] = "v8",
+    anchors: _Floats | None = None,
+    stride: float = 0.0,
+    scale_xy: float = 0.0,
+    logits: bool | None = None,
+    multi_label: bool = False,
+    num_classes: int = 0,
+    ctx: Context | None = None,
+) -> tuple[_Float32, _Float32, _Int64, _Int64, _Int64]: ...
 @overload
 def resize(
     img: npt.NDArray[_Pixel],
