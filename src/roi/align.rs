@@ -86,7 +86,7 @@ impl Shape {
         expect_rank(op, "rois", rois, 2)?;
         let [n, c, y, x] = layout.axes().map(|axis| map.dim(axis));
         ensure!(
-            bins.iter().all(|&b| b >= 1 && b <= 1 << 24),
+            bins.iter().all(|b| (1..=1 << 24).contains(b)),
             InvalidArgument,
             "{op}: output_size is {bins:?}, each is 1 to {}",
             1 << 24

@@ -250,11 +250,11 @@ impl Room<'_> {
             }
             *index = *place;
         }
-        self.columns = i32::MAX..0;
+        let (mut start, mut end) = (i32::MAX, 0);
         for &index in self.x.all().iter() {
-            self.columns.start = self.columns.start.min(index);
-            self.columns.end = self.columns.end.max(index + 1);
+            (start, end) = (start.min(index), end.max(index + 1));
         }
+        self.columns = start.min(end)..end;
     }
 
     /// The rows listed.

@@ -9,11 +9,11 @@ use super::pool::{RoiPoolParams, expect_indexable};
 use super::regions::Regions;
 use crate::error::{Result, ensure};
 use crate::runtime::Context;
-use crate::tensor::{Element, View, ViewMut, expect_same_shape, forbid_overlap};
+use crate::tensor::{Element, Layout, View, ViewMut, expect_same_shape, forbid_overlap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Channels of a task.
-const CHANNELS: usize = 16;
+/// Channels of a task, where they are apart and where they are neighbours.
+const CHANNELS: [usize; 2] = [16, 64];
 /// Indices that are checked by a task.
 const CHECKED: usize = 1 << 18;
 
@@ -75,17 +75,22 @@ pub fn roi_pool_backward<B: Element + Into<i64>>(
         shape.channels,
         shape.size,
     );
-    let parts = shape.channels.div_ceil(CHANNELS);
+    let each = CHANNELS[usize::from(params.layout == Layout::Nhwc)];
+    let parts = shape.channels.div_ceil(each);
     let count = (shape.bins[0] * shape.bins[1]) as isize;
     ctx.parallel_for(shape.images * parts, |task| {
-        let (image, first) = (task / parts, task % parts * CHANNELS);
-        let channels = (first + CHANNELS).min(shape.channels) - first;
+        let (image, first) = (task / parts, task % parts * each);
+        let channels = (first + each).min(shape.channels) - first;
         let (to, to_channel, to_pixel) = maps.at(image, first, 0, 0);
         // SAFETY: pixels of the image's own channels, which are this task's; bins of the arrays.
         unsafe {
-            for c in 0..channels as isize {
+            if to_pixel == 1 {
+                for c in 0..channels as isize {
+                    to.offset(c * to_channel).write_bytes(0, pixels);
+                }
+            } else {
                 for pixel in 0..pixels as isize {
-                    *to.offset(c * to_channel + pixel * to_pixel) = 0.0;
+                    to.offset(pixel * to_pixel).write_bytes(0, channels);
                 }
             }
             for k in (0..regions.len()).filter(|&k| regions.image(k) == image) {

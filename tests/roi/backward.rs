@@ -32,7 +32,7 @@ fn random_case(random: &mut Random) -> (RoiAlignParams, Form, Maps, Vec<f32>) {
 #[test]
 fn gradients_of_alignments_equal_the_oracle() {
     let mut random = Random(11);
-    for _ in 0..cases(200) {
+    for _ in 0..cases(100) {
         let (p, form, x, rois) = random_case(&mut random);
         let shape = [
             rois.len() / 5,
@@ -60,7 +60,7 @@ fn gradients_of_alignments_equal_the_oracle() {
 #[test]
 fn the_gradient_of_a_mean_is_its_adjoint() {
     let mut random = Random(12);
-    for shape in [[2, 40, 30, 21], [1, 3, 400, 300], [1, 33, 260, 150]] {
+    for shape in [[2, 40, 30, 21], [1, 3, 400, 300], [1, 33, 130, 90]] {
         for layout in [Layout::Nchw, Layout::Nhwc] {
             let x = Maps::random(&mut random, shape);
             let rois = rois(&mut random, 10, x.shape, 0.5);
