@@ -358,6 +358,7 @@ macro_rules! pieces {
 /// As [`attend`]; the pointers of `s` are to the panel's queries, outputs, maxima and sums and
 /// to room for a tile of weights and of masks.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)]
 unsafe fn advance<S: Simd, const V: usize>(simd: S, s: &Step<'_>) {
     let width = V * S::LANES;
     let size = const { sizes(S::TIER) };

@@ -229,7 +229,7 @@ pub fn gelu<S: Simd>(simd: S, x: S::F32) -> S::F32 {
 #[inline(always)]
 pub fn gelu_tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     // -2 sqrt(2 / π), and that times 0.044715.
-    let (linear, cubic) = (simd.splat(-1.595_769_1), simd.splat(-0.071_354_814));
+    let (linear, cubic) = (simd.splat(-2.0 * 0.797_884_6), simd.splat(-0.071_354_814));
     let t = simd.mul(x, simd.fma(simd.mul(x, x), cubic, linear));
     // From 88.4 up the scale is infinite, and with it the power: the quotient is 0, or NaN at -inf.
     let e = exp_nonpositive(simd, simd.min(simd.splat(89.0), t));
