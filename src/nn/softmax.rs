@@ -26,9 +26,7 @@ use super::loops::Loops;
 use crate::error::Result;
 use crate::runtime::Context;
 use crate::simd::{Simd, dispatch, math};
-use crate::tensor::{
-    MAX_RANK, Raw, View, ViewMut, expect_same_shape, forbid_partial_overlap,
-};
+use crate::tensor::{MAX_RANK, Raw, View, ViewMut, expect_same_shape, forbid_partial_overlap};
 
 /// Softmax along `axis` (negative: from the end). See the [module](self).
 pub fn softmax(ctx: &Context, axis: isize, x: View<'_, f32>, out: ViewMut<'_, f32>) -> Result<()> {

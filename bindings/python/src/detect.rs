@@ -117,7 +117,9 @@ pub(crate) fn nms_per_image<'py>(
     call.run(|ctx| unsafe {
         let (boxes, scores) = (&boxes.descriptor(), &scores.descriptor());
         let classes = classes.as_ref().map(Tensor::descriptor);
-        let classes = classes.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let classes = classes
+            .as_ref()
+            .map_or(std::ptr::null(), std::ptr::from_ref);
         let (indices, counts) = (&indices.descriptor(), &counts.descriptor());
         capi::omma_nms_per_image(ctx, &params, boxes, scores, classes, indices, counts)
     })?;
@@ -286,7 +288,9 @@ pub(crate) fn matrix_nms<'py>(
     call.run(|ctx| unsafe {
         let (boxes, scores) = (&boxes.descriptor(), &scores.descriptor());
         let classes = classes.as_ref().map(Tensor::descriptor);
-        let classes = classes.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let classes = classes
+            .as_ref()
+            .map_or(std::ptr::null(), std::ptr::from_ref);
         let (indices, kept) = (&indices.descriptor(), &kept.descriptor());
         let count = &mut count;
         capi::omma_matrix_nms(ctx, &params, boxes, scores, classes, indices, kept, count)
@@ -388,7 +392,9 @@ pub(crate) fn yolo_decode<'py>(
         let indices = Tensor::empty(&call, &[room], DType::I64)?;
         let run = |ctx| {
             let anchors = anchors.as_ref().map(Tensor::descriptor);
-            let anchors = anchors.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+            let anchors = anchors
+                .as_ref()
+                .map_or(std::ptr::null(), std::ptr::from_ref);
             // SAFETY: descriptors of memory that lives during the call, and a place for the count.
             unsafe {
                 capi::omma_yolo_decode(
