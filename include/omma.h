@@ -61,6 +61,12 @@ template <typename T> inline T omma_init_()
 /** `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))` */
 #define OMMA_ACTIVATION_GELU_TANH 10
 
+/** In `OmmaAttentionParams::flags`: a query sees the keys up to its own place plus `causal_offset`. */
+#define OMMA_ATTENTION_CAUSAL 1
+
+/** In `OmmaAttentionParams::flags`: `scale` is set. */
+#define OMMA_ATTENTION_SCALE 2
+
 /** Two corners: x1, y1, x2, y2. */
 #define OMMA_BOX_XYXY 0
 
@@ -201,6 +207,12 @@ template <typename T> inline T omma_init_()
 /** In `OmmaSoftmaxParams::flags`: `axis` is set. */
 #define OMMA_SOFTMAX_AXIS 1
 
+/** In `OmmaNormParams::flags`: `axis` is set. */
+#define OMMA_NORM_AXIS 1
+
+/** In `OmmaNormParams::flags`: `eps` is set. */
+#define OMMA_NORM_EPS 2
+
 /**
  * In the `flags` of a pooling operator: the output's size is rounded up. A last window that
  * would start in the padding behind the input is dropped, as in torch.
@@ -212,6 +224,21 @@ template <typename T> inline T omma_init_()
  * (torch's `count_include_pad=False`).
  */
 #define OMMA_POOL_EXCLUDE_PAD 2
+
+/** Bins are means of their samples; samples outside of the map count, as 0. */
+#define OMMA_ROI_ALIGN_AVG 0
+
+/** Bins are the largest of all `weight * pixel` of the four pixels of each sample: ONNX's `mode="max"`. */
+#define OMMA_ROI_ALIGN_MAX 1
+
+/** Bins are the largest of their samples. */
+#define OMMA_ROI_ALIGN_MAX_SAMPLE 2
+
+/**
+ * In `OmmaRoiAlignParams::flags`: coordinates are those of corners of pixels, so that half a pixel is
+ * subtracted. Otherwise they are those of centres, and a RoI is one pixel long and wide at least.
+ */
+#define OMMA_ROI_ALIGN_ALIGNED 1
 
 /** Major version of this header; the soname follows it. */
 #define OMMA_VERSION_MAJOR 0
@@ -273,23 +300,32 @@ typedef struct OmmaContext OmmaContext;
 /** A convolution whose weight is packed; see `omma_conv2d_create`. */
 typedef struct OmmaConv2d OmmaConv2d;
 
+/** A transposed convolution whose weight is packed; see `omma_conv_transpose2d_create`. */
+typedef struct OmmaConvTranspose2d OmmaConvTranspose2d;
+
 /** A linear layer whose weight is packed; see `omma_linear_create`. */
 typedef struct OmmaLinear OmmaLinear;
 
 /** What a function that can fail returns: `OMMA_OK` or the kind of failure. */
 typedef int32_t OmmaStatus;
 
-/** How overlap is measured. */
-typedef struct OmmaBoxIouParams {
-    /** `sizeof(OmmaBoxIouParams)`. */
+/** Options of `omma_attention`; zero in a field is its default. */
+typedef struct OmmaAttentionParams {
+    /** `sizeof(OmmaAttentionParams)`. */
     uint32_t struct_size;
-    /** `OMMA_IOU`, `OMMA_GIOU`, `OMMA_DIOU` or `OMMA_CIOU`. */
-    int32_t kind;
-    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
-    int32_t format;
-    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
-    int32_t offset;
-} OmmaBoxIouParams;
+    /** `OMMA_ATTENTION_…`, combined by or. */
+    uint32_t flags;
+    /**
+     * With `OMMA_ATTENTION_CAUSAL` query i sees key j if j <= i + `causal_offset`. 0 aligns the
+     * first query with the first key; with the number of keys that a cache held before, new
+     * queries are aligned with the new keys at its end. May be negative.
+     */
+    int64_t causal_offset;
+    /** The factor of the products of queries and keys; 1 / sqrt(D) unless the flag is set. */
+    float scale;
+    /** c > 0 makes a logit x to c * tanh(x / c), before the mask; 0 does not. */
+    float softcap;
+} OmmaAttentionParams;
 
 /** Where the data of a tensor is: DLPack's `DLDevice`. */
 typedef struct OmmaDevice {
@@ -331,6 +367,18 @@ typedef struct OmmaTensor {
     /** Bytes from `data` to the first element. */
     uint64_t byte_offset;
 } OmmaTensor;
+
+/** How overlap is measured. */
+typedef struct OmmaBoxIouParams {
+    /** `sizeof(OmmaBoxIouParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_IOU`, `OMMA_GIOU`, `OMMA_DIOU` or `OMMA_CIOU`. */
+    int32_t kind;
+    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
+    int32_t format;
+    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
+    int32_t offset;
+} OmmaBoxIouParams;
 
 /** From which format to which. */
 typedef struct OmmaBoxConvertParams {
@@ -406,6 +454,32 @@ typedef struct OmmaConv2dParams {
     /** The factors of `OMMA_ACTIVATION_PRELU`, of shape (1,) or (O,); else NULL. */
     const struct OmmaTensor *activation_slope;
 } OmmaConv2dParams;
+
+/** Options of a transposed convolution; zero in a field is its default. */
+typedef struct OmmaConvTranspose2dParams {
+    /** `sizeof(OmmaConvTranspose2dParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_LAYOUT_…`: the order of axes of all arrays. */
+    int32_t layout;
+    /** Distance of the input's pixels in the output, vertical and horizontal; 0 is 1. */
+    int32_t stride[2];
+    /** What is cut off the output: top, bottom, left, right. */
+    int32_t padding[4];
+    /** Rows and columns added at the bottom and on the right; less than `stride` or `dilation`. */
+    int32_t output_padding[2];
+    /** Distance of the window's taps, vertical and horizontal; 0 is 1. */
+    int32_t dilation[2];
+    /** Groups of channels that do not see one another; 0 is 1. */
+    int32_t groups;
+    /** An `OMMA_ACTIVATION_…`, applied after the bias. */
+    int32_t activation;
+    /** The factor of `OMMA_ACTIVATION_LEAKY_RELU`; 0 is 0.01. */
+    float negative_slope;
+    /** Not used; 0. */
+    int32_t reserved;
+    /** The factors of `OMMA_ACTIVATION_PRELU`, of shape (1,) or (O,); else NULL. */
+    const struct OmmaTensor *activation_slope;
+} OmmaConvTranspose2dParams;
 
 /** Options of `omma_resize`; zero in a field is its default. */
 typedef struct OmmaResizeParams {
@@ -575,6 +649,21 @@ typedef struct OmmaSoftmaxParams {
     int32_t axis;
 } OmmaSoftmaxParams;
 
+/** Options of `omma_layer_norm` and `omma_rms_norm`. */
+typedef struct OmmaNormParams {
+    /** `sizeof(OmmaNormParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_NORM_…`, combined by or. */
+    uint32_t flags;
+    /**
+     * The first of the axes that are normalized together, negative from the end; -1, the last axis
+     * alone, unless the flag is set.
+     */
+    int32_t axis;
+    /** Added to the variance or mean square; 1e-5 unless the flag is set. */
+    float eps;
+} OmmaNormParams;
+
 /** Options of `omma_max_pool2d`; zero in a field is its default. */
 typedef struct OmmaMaxPool2dParams {
     /** `sizeof(OmmaMaxPool2dParams)`. */
@@ -618,6 +707,38 @@ typedef struct OmmaAvgPool2dParams {
     /** What sums are divided by, in place of the number of elements; 0 is that number. */
     int32_t divisor_override;
 } OmmaAvgPool2dParams;
+
+/** Options of `omma_roi_align` and its gradient; zero in a field is its default. */
+typedef struct OmmaRoiAlignParams {
+    /** `sizeof(OmmaRoiAlignParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_ROI_ALIGN_ALIGNED` or 0. */
+    uint32_t flags;
+    /** From coordinates to those of the map, positive; 0 is 1. */
+    double spatial_scale;
+    /** Rows and columns of bins. Required. */
+    int32_t output_size[2];
+    /** Samples of a bin in each direction, at most 1024; 0 or less: as many as it has pixels, rounded up. */
+    int32_t sampling_ratio;
+    /** An `OMMA_ROI_ALIGN_…`: what becomes of the samples of a bin. */
+    int32_t mode;
+    /** An `OMMA_LAYOUT_…`: the order of axes of maps and bins. */
+    int32_t layout;
+    /** Zero. */
+    int32_t reserved;
+} OmmaRoiAlignParams;
+
+/** Options of `omma_roi_pool` and its gradient; zero in a field is its default. */
+typedef struct OmmaRoiPoolParams {
+    /** `sizeof(OmmaRoiPoolParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_LAYOUT_…`: the order of axes of maps and bins. */
+    int32_t layout;
+    /** From coordinates to those of the map, positive; 0 is 1. */
+    double spatial_scale;
+    /** Rows and columns of bins. Required. */
+    int32_t output_size[2];
+} OmmaRoiPoolParams;
 
 /** How a head of YOLO is read. */
 typedef struct OmmaYoloDecodeParams {
@@ -666,6 +787,35 @@ typedef struct OmmaYoloDecodeParams {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * `output = softmax(scale * q · kᵀ + mask) · v` in float32, as torch's
+ * `scaled_dot_product_attention`, without the matrix of logits.
+ *
+ * `q` (B, H, N, D), `k` (B, G, M, D), `v` (B, G, M, E), `output` (B, H, N, E). G divides H:
+ * each key head serves H / G neighbouring query heads (grouped-query attention; one key
+ * head is multi-query attention). `mask`, NULL or of at most four dimensions that are aligned at the
+ * right with (B, H, N, M) and of that size or 1, is of booleans, where false hides a
+ * key, or of float32, which is added to the logits and hides a key where it is -inf. `log_sum_exp`
+ * (B, H, N), if not NULL, takes the logarithm of the sum of the exponentials of each row.
+ *
+ * Any strides: arrays that lie as (B, N, H, D) are passed with their strides, at no cost. The outputs
+ * must not overlap anything. Zero-sized dimensions are legal. A row that sees no key is 0 and its
+ * logarithm -inf. A hidden key and its value have no influence, be they infinite or NaN; a NaN
+ * in what a row sees makes the row NaN. The bits of the result do not depend on the number of
+ * threads, and scratch is not a function of N times M.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_attention(const struct OmmaContext *ctx,
+                          const struct OmmaAttentionParams *params,
+                          const struct OmmaTensor *q,
+                          const struct OmmaTensor *k,
+                          const struct OmmaTensor *v,
+                          const struct OmmaTensor *mask,
+                          const struct OmmaTensor *output,
+                          const struct OmmaTensor *log_sum_exp);
 
 /**
  * The overlap of every box of `a` (N, 4) with every box of `b` (M, 4), to
@@ -857,6 +1007,89 @@ void omma_conv2d_describe(const struct OmmaConv2d *plan, char *text, size_t capa
  * `plan` is NULL or comes from `omma_conv2d_create` and was not destroyed.
  */
 void omma_conv2d_destroy(struct OmmaConv2d *plan);
+
+/**
+ * `output = activation(transposed convolution(input, weight) + bias)`, in float32.
+ *
+ * NCHW: `input` (N, C, H, W), `weight` (C, O / groups, KH, KW), `bias` (O,) or NULL, `output`
+ * (N, O, OH, OW). NHWC: `input` (N, H, W, C), `weight` (C, KH, KW, O / groups), `output` (N, OH, OW, O). In both
+ * `OH = (H - 1) * stride - top - bottom + dilation * (KH - 1) + output_padding + 1`, and OW likewise.
+ * The semantics are those of torch's `conv_transpose2d`; outputs that no input reaches are the bias.
+ *
+ * Any strides; overlap of `output` with an input is an error. A zero-sized batch is legal. Rounding,
+ * NaN and infinity, and the bits at any number of threads are as for `omma_conv2d`.
+ *
+ * The weight is packed in each call; a program that uses the same weight
+ * again is faster with `omma_conv_transpose2d_create`.
+ *
+ * The caller ensures:
+ * Tensors (also `params->activation_slope`) are NULL or describe valid memory; `ctx` and
+ * `params` are NULL or valid.
+ */
+OmmaStatus omma_conv_transpose2d(const struct OmmaContext *ctx,
+                                 const struct OmmaConvTranspose2dParams *params,
+                                 const struct OmmaTensor *input,
+                                 const struct OmmaTensor *weight,
+                                 const struct OmmaTensor *bias,
+                                 const struct OmmaTensor *output);
+
+/**
+ * Packs a weight for the instruction set of `ctx`: a plan that convolves with it any
+ * number of times. Arguments as for `omma_conv_transpose2d`; weight, bias and slopes are not needed afterwards.
+ *
+ * A plan is immutable: any number of threads may run it at once, with a context they share
+ * or one each, on images of any size. It does not need the context that made it, but its
+ * memory comes from that context's allocator. Destroy it with `omma_conv_transpose2d_destroy`.
+ *
+ * The caller ensures:
+ * As for `omma_conv_transpose2d`; `plan` is NULL or valid for writing a pointer.
+ */
+OmmaStatus omma_conv_transpose2d_create(const struct OmmaContext *ctx,
+                                        const struct OmmaConvTranspose2dParams *params,
+                                        const struct OmmaTensor *weight,
+                                        const struct OmmaTensor *bias,
+                                        struct OmmaConvTranspose2d **plan);
+
+/**
+ * Convolves `input` into `output` with a plan; shapes and overlap as for `omma_conv_transpose2d`.
+ * The instruction set is the plan's, threads and scratch are those of `ctx`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; tensors are NULL or describe valid memory.
+ */
+OmmaStatus omma_conv_transpose2d_run(const struct OmmaContext *ctx,
+                                     const struct OmmaConvTranspose2d *plan,
+                                     const struct OmmaTensor *input,
+                                     const struct OmmaTensor *output);
+
+/**
+ * The height and width of the output for an input of height `h` and width `w`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `output_h` and `output_w` are NULL or valid for writing.
+ */
+OmmaStatus omma_conv_transpose2d_output_shape(const struct OmmaConvTranspose2d *plan,
+                                              int64_t h,
+                                              int64_t w,
+                                              int64_t *output_h,
+                                              int64_t *output_w);
+
+/**
+ * Writes which algorithms and instruction set a plan uses, for people, to `text`: at most
+ * `capacity` bytes, the terminating zero included. Does nothing when `plan` or `text` is NULL.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `text` is NULL or valid for writing `capacity` bytes.
+ */
+void omma_conv_transpose2d_describe(const struct OmmaConvTranspose2d *plan, char *text, size_t capacity);
+
+/**
+ * Frees a plan that no call uses any more. NULL is ignored.
+ *
+ * The caller ensures:
+ * `plan` is NULL or comes from `omma_conv_transpose2d_create` and was not destroyed.
+ */
+void omma_conv_transpose2d_destroy(struct OmmaConvTranspose2d *plan);
 
 /**
  * Resizes an image to the size of `output`.
@@ -1289,6 +1522,47 @@ OmmaStatus omma_log_softmax(const struct OmmaContext *ctx,
                             const struct OmmaTensor *output);
 
 /**
+ * `output = (s - mean) / sqrt(variance + eps) * gamma + beta` with `s = input + residual`, in float32, as
+ * torch's `layer_norm`.
+ *
+ * Mean and variance (of the whole population) are those of the axes from `params->axis` on; `gamma` and
+ * `beta`, each NULL or of the shape of those axes, scale and shift. `residual`, NULL or of the shape of `input`,
+ * is added first, and `sum`, NULL or of that shape, takes what was normalized: the residual of the
+ * next layer.
+ *
+ * Any shape, any strides; `output` and `sum` have the shape of `input` and each may be the very memory of
+ * `input` or `residual` (same address and strides), but not of each other; any other overlap is an error. A NaN or
+ * an infinity makes its row NaN. The bits of the result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_layer_norm(const struct OmmaContext *ctx,
+                           const struct OmmaNormParams *params,
+                           const struct OmmaTensor *input,
+                           const struct OmmaTensor *residual,
+                           const struct OmmaTensor *gamma,
+                           const struct OmmaTensor *beta,
+                           const struct OmmaTensor *output,
+                           const struct OmmaTensor *sum);
+
+/**
+ * `output = s / sqrt(mean(s²) + eps) * gamma` with `s = input + residual`, in float32, as torch's `rms_norm`.
+ *
+ * Arguments, shapes, strides, overlap and numbers that are not finite: as `omma_layer_norm`.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_rms_norm(const struct OmmaContext *ctx,
+                         const struct OmmaNormParams *params,
+                         const struct OmmaTensor *input,
+                         const struct OmmaTensor *residual,
+                         const struct OmmaTensor *gamma,
+                         const struct OmmaTensor *output,
+                         const struct OmmaTensor *sum);
+
+/**
  * The largest element of each window, and optionally where it is, in float32.
  *
  * `input` (N, C, H, W) or (C, H, W), NHWC: (N, H, W, C) or (H, W, C). `output` and, unless
@@ -1332,6 +1606,105 @@ OmmaStatus omma_avg_pool2d(const struct OmmaContext *ctx,
                            const struct OmmaAvgPool2dParams *params,
                            const struct OmmaTensor *input,
                            const struct OmmaTensor *output);
+
+/**
+ * RoIAlign: bins of `rois`, sampled bilinearly from `x`, to `output`, in float32.
+ *
+ * `x` (N, C, H, W), NHWC: (N, H, W, C). `output` (K, C, PH, PW) or (K, PH, PW, C) for PH and PW of
+ * `output_size`. `rois` (K, 5): the image, a number whose fraction is dropped, then x1, y1, x2, y2; or, with
+ * `batch_indices` (K) int64 or int32 (else NULL), (K, 4) without the image. Coordinates are multiplied by
+ * `spatial_scale`.
+ *
+ * The semantics are torchvision's: samples outside of -1 to H and -1 to W are 0, others beyond the border are on it. A
+ * NaN in a pixel that a bin gives weight to makes the bin NaN. With `OMMA_ROI_ALIGN_MAX` and `OMMA_ROI_ALIGN_MAX_SAMPLE` a bin with samples
+ * outside of the map is not below 0. A bin without samples (of an inverted RoI that is aligned and sampled adaptively, or of one with a
+ * coordinate that is NaN or infinite) is 0. An image that is not there is an error. Huge RoIs cost no more than the map that they cover.
+ *
+ * Any strides. `output` overlaps no input. K, N, C, H and W may be zero. The bits of the
+ * result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_roi_align(const struct OmmaContext *ctx,
+                          const struct OmmaRoiAlignParams *params,
+                          const struct OmmaTensor *x,
+                          const struct OmmaTensor *rois,
+                          const struct OmmaTensor *batch_indices,
+                          const struct OmmaTensor *output);
+
+/**
+ * The gradient of `omma_roi_align` with respect to its `x`, to `dx`, in float32.
+ *
+ * `dy` has the shape of that call's `output`, `dx` that of its `x`; `rois`, `batch_indices` and `params` are those of that call.
+ * `x` is its `x`, and NULL is enough for `OMMA_ROI_ALIGN_AVG`.
+ *
+ * The gradient of a maximum goes to what was the maximum, the first in the order of samples when several are
+ * equal: to one pixel, times its weight (`OMMA_ROI_ALIGN_MAX`), or to the four pixels of a sample
+ * (`OMMA_ROI_ALIGN_MAX_SAMPLE`); it is lost where the maximum is the 0 of samples outside of the map.
+ *
+ * Any strides. `dx` overlaps no input. The bits of the result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_roi_align_backward(const struct OmmaContext *ctx,
+                                   const struct OmmaRoiAlignParams *params,
+                                   const struct OmmaTensor *dy,
+                                   const struct OmmaTensor *rois,
+                                   const struct OmmaTensor *batch_indices,
+                                   const struct OmmaTensor *x,
+                                   const struct OmmaTensor *dx);
+
+/**
+ * RoIPool: the largest pixel of each bin of `rois`, to `output` in float32, and unless NULL where
+ * it is to `argmax`, int32.
+ *
+ * Shapes are those of `omma_roi_align`; `argmax` has that of `output`. An index counts in one image's plane: row
+ * times W plus column.
+ *
+ * The semantics are torchvision's: corners are rounded half away from zero and both belong to the RoI, which is one pixel long and
+ * wide at least. The first of equal maxima counts. A bin without pixels is 0; a bin with nothing above the least
+ * finite float (a NaN is above nothing) is that float; both have -1 in `argmax`. A RoI with a coordinate that is NaN or
+ * infinite has no pixels. An image that is not there is an error.
+ *
+ * Any strides. The outputs overlap neither inputs nor one another. K, N, C, H and W may be zero. The bits of the
+ * result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_roi_pool(const struct OmmaContext *ctx,
+                         const struct OmmaRoiPoolParams *params,
+                         const struct OmmaTensor *x,
+                         const struct OmmaTensor *rois,
+                         const struct OmmaTensor *batch_indices,
+                         const struct OmmaTensor *output,
+                         const struct OmmaTensor *argmax);
+
+/**
+ * The gradient of `omma_roi_pool` with respect to its `x`, to `dx`, in float32: every bin gives its gradient to the
+ * pixel that was its maximum.
+ *
+ * `dy` and `argmax` have the shape of that call's `output`, `dx` that of its `x`; `rois`, `batch_indices` and `params` are those of
+ * that call. An index below 0 gives nothing, one outside of the map is an error.
+ *
+ * Any strides. `dx` overlaps no input. The bits of the result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_roi_pool_backward(const struct OmmaContext *ctx,
+                                  const struct OmmaRoiPoolParams *params,
+                                  const struct OmmaTensor *dy,
+                                  const struct OmmaTensor *rois,
+                                  const struct OmmaTensor *batch_indices,
+                                  const struct OmmaTensor *argmax,
+                                  const struct OmmaTensor *dx);
 
 /** The version of the library: `major * 10000 + minor * 100 + patch`. */
 uint32_t omma_version(void);

@@ -2,9 +2,10 @@
 //! stable C ABI.
 //!
 //! The layers, each importing only those to its right:
-//! `capi → families (conv, nn, boxes, image) → {gemm, runtime, tensor} → simd`;
+//! `capi → families (attention, boxes, conv, image, nn, roi) → {gemm, runtime, tensor} → simd`;
 //! [`error`] is everybody's. ARCHITECTURE.md tells more.
 
+pub mod attention;
 pub mod boxes;
 pub mod capi;
 pub mod conv;
@@ -12,6 +13,7 @@ pub mod error;
 pub mod gemm;
 pub mod image;
 pub mod nn;
+pub mod roi;
 pub mod runtime;
 pub mod simd;
 pub mod tensor;

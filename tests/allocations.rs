@@ -112,9 +112,26 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
         array(OMMA_DTYPE_UINT, 8, &[33, 41, 3]),
         floats(&[3, 48, 48]),
     );
+    let (heads, attended) = (floats(&[2, 4, 200, 32]), floats(&[2, 4, 200, 32]));
+    let (query, long, answer) = (
+        floats(&[1, 2, 1, 16]),
+        floats(&[1, 2, 3000, 16]),
+        floats(&[1, 2, 1, 16]),
+    );
     let (boxes, scores) = (floats(&[500, 4]), floats(&[500]));
     let classes = array(OMMA_DTYPE_INT, 64, &[500]);
     let (kept, iou) = (array(OMMA_DTYPE_INT, 64, &[500]), floats(&[500, 500]));
+    let (few, bins, few_bins) = (
+        floats(&[3, 5]),
+        floats(&[500, 8, 2, 2]),
+        floats(&[3, 8, 2, 2]),
+    );
+    let argmax = array(OMMA_DTYPE_INT, 32, &[500, 8, 2, 2]);
+    let gradient = floats(&[1, 8, 40, 40]);
+    let mut align: OmmaRoiAlignParams = params();
+    align.output_size = [2, 2];
+    let mut roi_pool: OmmaRoiPoolParams = params();
+    roi_pool.output_size = [2, 2];
     let (solids, corners) = (floats(&[100, 6]), floats(&[500, 4]));
     let (solid_iou, lowered) = (floats(&[100, 100]), floats(&[500]));
     let (stacks, stack_scores) = (floats(&[2, 250, 4]), floats(&[2, 250]));
@@ -183,6 +200,34 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
                 Box::new(|x| omma_softmax(x, &axis, &rows.tensor, &odd.tensor)),
             ),
             (
+                "attention",
+                Box::new(|x| {
+                    let (t, y) = (&heads.tensor, &attended.tensor);
+                    omma_attention(x, null(), t, t, t, none, y, none)
+                }),
+            ),
+            (
+                "attention, keys split",
+                Box::new(|x| {
+                    let (q, kv, y) = (&query.tensor, &long.tensor, &answer.tensor);
+                    omma_attention(x, null(), q, kv, kv, none, y, none)
+                }),
+            ),
+            (
+                "layer_norm",
+                Box::new(|x| {
+                    let (t, y) = (&rows.tensor, &odd.tensor);
+                    omma_layer_norm(x, null(), t, t, none, none, y, none)
+                }),
+            ),
+            (
+                "rms_norm",
+                Box::new(|x| {
+                    let (t, y) = (&transposed.tensor, &image.tensor);
+                    omma_rms_norm(x, null(), t, none, none, y, none)
+                }),
+            ),
+            (
                 "max_pool2d",
                 Box::new(|x| omma_max_pool2d(x, &pool, &image.tensor, &half.tensor, none)),
             ),
@@ -249,6 +294,43 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
             (
                 "box_iou",
                 Box::new(|x| omma_box_iou(x, null(), &boxes.tensor, &boxes.tensor, &iou.tensor)),
+            ),
+            (
+                "roi_align",
+                Box::new(|x| {
+                    let (rois, images) = (&boxes.tensor, &classes.tensor);
+                    omma_roi_align(x, &align, &image.tensor, rois, images, &bins.tensor)
+                }),
+            ),
+            (
+                "roi_align of few",
+                Box::new(|x| {
+                    let out = &few_bins.tensor;
+                    omma_roi_align(x, &align, &image.tensor, &few.tensor, none, out)
+                }),
+            ),
+            (
+                "roi_align_backward",
+                Box::new(|x| {
+                    let (dy, dx) = (&few_bins.tensor, &gradient.tensor);
+                    omma_roi_align_backward(x, &align, dy, &few.tensor, none, none, dx)
+                }),
+            ),
+            (
+                "roi_pool",
+                Box::new(|x| {
+                    let (rois, images, map) = (&boxes.tensor, &classes.tensor, &image.tensor);
+                    let (out, at) = (&bins.tensor, &argmax.tensor);
+                    omma_roi_pool(x, &roi_pool, map, rois, images, out, at)
+                }),
+            ),
+            (
+                "roi_pool_backward",
+                Box::new(|x| {
+                    let (rois, images, dy) = (&boxes.tensor, &classes.tensor, &bins.tensor);
+                    let (at, dx) = (&argmax.tensor, &gradient.tensor);
+                    omma_roi_pool_backward(x, &roi_pool, dy, rois, images, at, dx)
+                }),
             ),
             (
                 "nms",

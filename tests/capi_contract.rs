@@ -7,11 +7,13 @@ use std::collections::BTreeSet;
 /// Each family lists its exports in a file of `contract/`.
 fn cases() -> Vec<contract::Case> {
     let families = [
+        contract::attention::cases(),
         contract::boxes::cases(),
         contract::conv::cases(),
         contract::image::cases(),
         contract::linear::cases(),
         contract::nn::cases(),
+        contract::roi::cases(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -24,6 +24,7 @@ def model(
     *,
     order: Sequence[str] | None = None,
     integers: bool = False,
+    opset: int = 20,
     **attributes: Any,
 ) -> bytes:
     """A model of one node: its inputs are those, then the constants, unless `order` says otherwise."""
@@ -39,7 +40,7 @@ def model(
         [helper.make_tensor_value_info("y", kind, out)],
         [numpy_helper.from_array(x, name) for name, x in constants.items()],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10).SerializeToString()
 
 
 def silu(x: Array) -> bytes:

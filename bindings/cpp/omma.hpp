@@ -21,10 +21,12 @@
 
 #include "omma.h"
 
+#include "omma/attention.hpp"
 #include "omma/boxes.hpp"
 #include "omma/conv.hpp"
 #include "omma/image.hpp"
 #include "omma/linear.hpp"
 #include "omma/nn.hpp"
+#include "omma/roi.hpp"
 
 #endif  // OMMA_HPP

@@ -100,6 +100,39 @@ static inline OmmaGoResult omma_go_conv2d_output_shape(const OmmaConv2d *plan, i
     return omma_go_result(omma_conv2d_output_shape(plan, h, w, output_h, output_w));
 }
 
+static inline OmmaGoResult omma_go_conv_transpose2d(const OmmaContext *ctx, const OmmaConvTranspose2dParams *params,
+                                                    OMMA_GO_ARG(slope), OMMA_GO_ARG(input), OMMA_GO_ARG(weight),
+                                                    OMMA_GO_ARG(bias), OMMA_GO_ARG(output))
+{
+    OmmaConvTranspose2dParams filled = *params;
+    filled.activation_slope = OMMA_GO_TENSOR(slope);
+    return omma_go_result(omma_conv_transpose2d(ctx, &filled, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(weight),
+                                                OMMA_GO_TENSOR(bias), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_conv_transpose2d_create(const OmmaContext *ctx,
+                                                           const OmmaConvTranspose2dParams *params, OMMA_GO_ARG(slope),
+                                                           OMMA_GO_ARG(weight), OMMA_GO_ARG(bias),
+                                                           OmmaConvTranspose2d **plan)
+{
+    OmmaConvTranspose2dParams filled = *params;
+    filled.activation_slope = OMMA_GO_TENSOR(slope);
+    return omma_go_result(
+        omma_conv_transpose2d_create(ctx, &filled, OMMA_GO_TENSOR(weight), OMMA_GO_TENSOR(bias), plan));
+}
+
+static inline OmmaGoResult omma_go_conv_transpose2d_run(const OmmaContext *ctx, const OmmaConvTranspose2d *plan,
+                                                        OMMA_GO_ARG(input), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_conv_transpose2d_run(ctx, plan, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_conv_transpose2d_output_shape(const OmmaConvTranspose2d *plan, int64_t h, int64_t w,
+                                                                 int64_t *output_h, int64_t *output_w)
+{
+    return omma_go_result(omma_conv_transpose2d_output_shape(plan, h, w, output_h, output_w));
+}
+
 /* matrices */
 
 static inline OmmaGoResult omma_go_matmul(const OmmaContext *ctx, OMMA_GO_ARG(a), OMMA_GO_ARG(b), OMMA_GO_ARG(output))
@@ -168,6 +201,33 @@ static inline OmmaGoResult omma_go_log_softmax(const OmmaContext *ctx, const Omm
     return omma_go_result(omma_log_softmax(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output)));
 }
 
+/* attention and normalization */
+
+static inline OmmaGoResult omma_go_attention(const OmmaContext *ctx, const OmmaAttentionParams *params, OMMA_GO_ARG(q),
+                                             OMMA_GO_ARG(k), OMMA_GO_ARG(v), OMMA_GO_ARG(mask), OMMA_GO_ARG(output),
+                                             OMMA_GO_ARG(log_sum_exp))
+{
+    return omma_go_result(omma_attention(ctx, params, OMMA_GO_TENSOR(q), OMMA_GO_TENSOR(k), OMMA_GO_TENSOR(v),
+                                         OMMA_GO_TENSOR(mask), OMMA_GO_TENSOR(output), OMMA_GO_TENSOR(log_sum_exp)));
+}
+
+static inline OmmaGoResult omma_go_layer_norm(const OmmaContext *ctx, const OmmaNormParams *params, OMMA_GO_ARG(input),
+                                              OMMA_GO_ARG(residual), OMMA_GO_ARG(gamma), OMMA_GO_ARG(beta),
+                                              OMMA_GO_ARG(output), OMMA_GO_ARG(sum))
+{
+    return omma_go_result(omma_layer_norm(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(residual),
+                                          OMMA_GO_TENSOR(gamma), OMMA_GO_TENSOR(beta), OMMA_GO_TENSOR(output),
+                                          OMMA_GO_TENSOR(sum)));
+}
+
+static inline OmmaGoResult omma_go_rms_norm(const OmmaContext *ctx, const OmmaNormParams *params, OMMA_GO_ARG(input),
+                                            OMMA_GO_ARG(residual), OMMA_GO_ARG(gamma), OMMA_GO_ARG(output),
+                                            OMMA_GO_ARG(sum))
+{
+    return omma_go_result(omma_rms_norm(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(residual),
+                                        OMMA_GO_TENSOR(gamma), OMMA_GO_TENSOR(output), OMMA_GO_TENSOR(sum)));
+}
+
 /* pooling */
 
 static inline OmmaGoResult omma_go_max_pool2d(const OmmaContext *ctx, const OmmaMaxPool2dParams *params,
@@ -201,6 +261,42 @@ static inline OmmaGoResult omma_go_letterbox(int64_t image_height, int64_t image
                                              int64_t frame_width, OmmaLetterbox *placement)
 {
     return omma_go_result(omma_letterbox(image_height, image_width, frame_height, frame_width, placement));
+}
+
+/* regions of interest */
+
+static inline OmmaGoResult omma_go_roi_align(const OmmaContext *ctx, const OmmaRoiAlignParams *params, OMMA_GO_ARG(x),
+                                             OMMA_GO_ARG(rois), OMMA_GO_ARG(batch_indices), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_roi_align(ctx, params, OMMA_GO_TENSOR(x), OMMA_GO_TENSOR(rois),
+                                         OMMA_GO_TENSOR(batch_indices), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_roi_align_backward(const OmmaContext *ctx, const OmmaRoiAlignParams *params,
+                                                      OMMA_GO_ARG(dy), OMMA_GO_ARG(rois), OMMA_GO_ARG(batch_indices),
+                                                      OMMA_GO_ARG(x), OMMA_GO_ARG(dx))
+{
+    return omma_go_result(omma_roi_align_backward(ctx, params, OMMA_GO_TENSOR(dy), OMMA_GO_TENSOR(rois),
+                                                  OMMA_GO_TENSOR(batch_indices), OMMA_GO_TENSOR(x),
+                                                  OMMA_GO_TENSOR(dx)));
+}
+
+static inline OmmaGoResult omma_go_roi_pool(const OmmaContext *ctx, const OmmaRoiPoolParams *params, OMMA_GO_ARG(x),
+                                            OMMA_GO_ARG(rois), OMMA_GO_ARG(batch_indices), OMMA_GO_ARG(output),
+                                            OMMA_GO_ARG(argmax))
+{
+    return omma_go_result(omma_roi_pool(ctx, params, OMMA_GO_TENSOR(x), OMMA_GO_TENSOR(rois),
+                                        OMMA_GO_TENSOR(batch_indices), OMMA_GO_TENSOR(output),
+                                        OMMA_GO_TENSOR(argmax)));
+}
+
+static inline OmmaGoResult omma_go_roi_pool_backward(const OmmaContext *ctx, const OmmaRoiPoolParams *params,
+                                                     OMMA_GO_ARG(dy), OMMA_GO_ARG(rois), OMMA_GO_ARG(batch_indices),
+                                                     OMMA_GO_ARG(argmax), OMMA_GO_ARG(dx))
+{
+    return omma_go_result(omma_roi_pool_backward(ctx, params, OMMA_GO_TENSOR(dy), OMMA_GO_TENSOR(rois),
+                                                 OMMA_GO_TENSOR(batch_indices), OMMA_GO_TENSOR(argmax),
+                                                 OMMA_GO_TENSOR(dx)));
 }
 
 /* boxes */

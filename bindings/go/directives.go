@@ -6,6 +6,8 @@ package omma
 // stack of the goroutine, and none calls back into Go, so the runtime need not be ready for it.
 // Toolchains before Go 1.24 do not know the directives; there each call allocates its layouts.
 
+// #cgo noescape omma_go_attention
+// #cgo nocallback omma_go_attention
 // #cgo noescape omma_go_avg_pool2d
 // #cgo nocallback omma_go_avg_pool2d
 // #cgo noescape omma_go_batched_nms
@@ -34,6 +36,8 @@ package omma
 // #cgo nocallback omma_go_hardswish
 // #cgo noescape omma_go_image_to_tensor
 // #cgo nocallback omma_go_image_to_tensor
+// #cgo noescape omma_go_layer_norm
+// #cgo nocallback omma_go_layer_norm
 // #cgo noescape omma_go_leaky_relu
 // #cgo nocallback omma_go_leaky_relu
 // #cgo noescape omma_go_letterbox
@@ -64,6 +68,16 @@ package omma
 // #cgo nocallback omma_go_relu6
 // #cgo noescape omma_go_resize
 // #cgo nocallback omma_go_resize
+// #cgo noescape omma_go_rms_norm
+// #cgo nocallback omma_go_rms_norm
+// #cgo noescape omma_go_roi_align
+// #cgo nocallback omma_go_roi_align
+// #cgo noescape omma_go_roi_align_backward
+// #cgo nocallback omma_go_roi_align_backward
+// #cgo noescape omma_go_roi_pool
+// #cgo nocallback omma_go_roi_pool
+// #cgo noescape omma_go_roi_pool_backward
+// #cgo nocallback omma_go_roi_pool_backward
 // #cgo noescape omma_go_sigmoid
 // #cgo nocallback omma_go_sigmoid
 // #cgo noescape omma_go_silu

@@ -1,6 +1,6 @@
 // Package omma runs SIMD CPU kernels for computer vision and deep learning: convolution, matrix
-// products, pooling, activations, softmax, image resizing, IoU and non-maximum suppression, each
-// hand-vectorized for AVX-512, AVX2 and NEON and chosen at run time.
+// products, attention, normalization, pooling, activations, softmax, image resizing, IoU and
+// non-maximum suppression, each hand-vectorized for AVX-512, AVX2 and NEON and chosen at run time.
 //
 // Data are Go slices. A [Tensor] is a slice seen as an array with a shape and, if need be,
 // strides; it borrows the slice. An operator takes a [Context], its inputs, its outputs and at

@@ -11,7 +11,7 @@ const MaxRank = 8
 
 // Element is what a tensor can hold. Each operator says in its signature which of them it takes.
 type Element interface {
-	float32 | uint8 | int32 | int64
+	float32 | uint8 | int32 | int64 | bool
 }
 
 // layout is a tensor without its address: OmmaGoLayout of bridge.h, field by field.
@@ -163,6 +163,8 @@ func elementType[T Element]() (code, bits uint8) {
 		return 1, 8
 	case int32:
 		return 0, 32
+	case bool:
+		return 6, 8
 	default:
 		return 0, 64
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand"
+	"strings"
 	"testing"
 )
 
@@ -54,6 +55,58 @@ func convolved(x, w, bias Tensor[float32], o Conv2DOptions, n, channel, oh, ow i
 		}
 	}
 	return sum
+}
+
+// A transposed convolution is the gradient of a convolution: for any arrays, the products of its
+// output with y and of x with the convolution of y are the same.
+func TestConvTranspose2D(t *testing.T) {
+	none := Tensor[float32]{}
+	for _, c := range []struct {
+		stride, dilation, groups int
+		padding                  [4]int
+	}{{1, 1, 1, [4]int{}}, {2, 1, 1, [4]int{1, 1, 1, 1}}, {3, 2, 2, [4]int{0, 2, 1, 0}}} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			onEveryISA(t, func(t *testing.T, ctx *Context) {
+				r := rand.New(rand.NewSource(1))
+				x, w := random(r, 2, 4, 5, 6), random(r, 4, 3, 3, 2)
+				options := ConvTranspose2DOptions{
+					Stride: Both(c.stride), Dilation: Both(c.dilation), Groups: c.groups, Padding: c.padding,
+				}
+				plan, err := NewConvTranspose2DPlan(ctx, w, none, &options)
+				ok(t, err)
+				defer plan.Close()
+				oh, ow, err := plan.OutputShape(5, 6)
+				ok(t, err)
+				if !strings.Contains(plan.Describe(), ctx.ISA().String()) {
+					t.Errorf("the plan is %q on %v", plan.Describe(), ctx.ISA())
+				}
+				y, out, again := random(r, 2, 3*c.groups, oh, ow), Make[float32](2, 3*c.groups, oh, ow), Make[float32](2, 3*c.groups, oh, ow)
+				ok(t, ConvTranspose2D(ctx, x, w, none, out, &options))
+				ok(t, plan.Run(ctx, x, again))
+				back := Make[float32](2, 4, 5, 6)
+				ok(t, Conv2D(ctx, y, w, none, none, back, &Conv2DOptions{
+					Stride: options.Stride, Dilation: options.Dilation, Groups: c.groups, Padding: c.padding,
+				}))
+				dot := func(a, b Tensor[float32]) (sum, size float64) {
+					for i := range a.data {
+						term := float64(a.data[i]) * float64(b.data[i])
+						sum, size = sum+term, size+math.Abs(term)
+					}
+					return
+				}
+				one, size := dot(out, y)
+				other, _ := dot(x, back)
+				if math.Abs(one-other) > 1e-6*size || size == 0 {
+					t.Errorf("%g and %g", one, other)
+				}
+				for i := range out.data {
+					if out.data[i] != again.data[i] {
+						t.Fatalf("the call and the plan differ at %d", i)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestConv2D(t *testing.T) {

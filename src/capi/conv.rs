@@ -59,43 +59,12 @@ pub struct OmmaConv2d {
 
 impl OmmaConv2dParams {
     fn read<'a>(&self, op: &str, slope: Option<View<'a, f32>>) -> Result<Conv2dParams<'a>> {
-        let pair = |name: &str, [vertical, horizontal]: [i32; 2]| {
-            ensure!(
-                vertical >= 0 && horizontal >= 0,
-                InvalidArgument,
-                "{op}: {name} is {vertical} x {horizontal}, the least is 1"
-            );
-            Ok([vertical.max(1) as usize, horizontal.max(1) as usize])
-        };
-        ensure!(
-            self.padding.iter().all(|&p| p >= 0),
-            InvalidArgument,
-            "{op}: padding is {:?}, the least is 0",
-            self.padding
-        );
-        ensure!(
-            self.groups >= 0,
-            InvalidArgument,
-            "{op}: groups is {}, the least is 1",
-            self.groups
-        );
-        let is_prelu = self.activation == OMMA_ACTIVATION_PRELU;
-        ensure!(
-            is_prelu || slope.is_none(),
-            InvalidArgument,
-            "{op}: activation_slope is given and activation is {}, expected OMMA_ACTIVATION_PRELU ({OMMA_ACTIVATION_PRELU})",
-            self.activation
-        );
-        ensure!(
-            !is_prelu || slope.is_some(),
-            InvalidArgument,
-            "{op}: activation is OMMA_ACTIVATION_PRELU and activation_slope is NULL"
-        );
+        read_prelu(op, self.activation, slope.is_some())?;
         Ok(Conv2dParams {
-            stride: pair("stride", self.stride)?,
-            padding: self.padding.map(|p| p as usize),
-            dilation: pair("dilation", self.dilation)?,
-            groups: self.groups.max(1) as usize,
+            stride: read_pair(op, "stride", self.stride)?,
+            padding: read_padding(op, self.padding)?,
+            dilation: read_pair(op, "dilation", self.dilation)?,
+            groups: read_groups(op, self.groups)?,
             activation: activation(op, self.activation, self.negative_slope)?,
             prelu_slope: slope,
             layout: layout(op, self.layout)?,
@@ -111,6 +80,50 @@ impl OmmaConv2dParams {
             },
         })
     }
+}
+
+/// Two numbers, of which 0 is 1.
+pub(super) fn read_pair(op: &str, name: &str, [y, x]: [i32; 2]) -> Result<[usize; 2]> {
+    ensure!(
+        y >= 0 && x >= 0,
+        InvalidArgument,
+        "{op}: {name} is {y} x {x}, the least is 1"
+    );
+    Ok([y.max(1) as usize, x.max(1) as usize])
+}
+
+pub(super) fn read_padding(op: &str, padding: [i32; 4]) -> Result<[usize; 4]> {
+    ensure!(
+        padding.iter().all(|&p| p >= 0),
+        InvalidArgument,
+        "{op}: padding is {padding:?}, the least is 0"
+    );
+    Ok(padding.map(|p| p as usize))
+}
+
+pub(super) fn read_groups(op: &str, groups: i32) -> Result<usize> {
+    ensure!(
+        groups >= 0,
+        InvalidArgument,
+        "{op}: groups is {groups}, the least is 1"
+    );
+    Ok(groups.max(1) as usize)
+}
+
+/// Slopes are given if, and only if, the activation is PReLU.
+pub(super) fn read_prelu(op: &str, activation: i32, has_slope: bool) -> Result<()> {
+    let is_prelu = activation == OMMA_ACTIVATION_PRELU;
+    ensure!(
+        is_prelu || !has_slope,
+        InvalidArgument,
+        "{op}: activation_slope is given and activation is {activation}, expected OMMA_ACTIVATION_PRELU ({OMMA_ACTIVATION_PRELU})"
+    );
+    ensure!(
+        !is_prelu || has_slope,
+        InvalidArgument,
+        "{op}: activation is OMMA_ACTIVATION_PRELU and activation_slope is NULL"
+    );
+    Ok(())
 }
 
 /// `output = activation(convolution(input, weight) + bias + residual)`, in float32.
@@ -260,11 +273,8 @@ pub unsafe extern "C" fn omma_conv2d_output_shape(
                 call.out("output_w", output_w)?,
             )
         };
-        let size = |name: &str, value: i64| match usize::try_from(value) {
-            Ok(size) => Ok(size),
-            Err(_) => bail!(InvalidArgument, "conv2d: {name} is {value}"),
-        };
-        let shape = plan.plan.output_shape(size("h", h)?, size("w", w)?)?;
+        let (h, w) = (read_size("conv2d", "h", h)?, read_size("conv2d", "w", w)?);
+        let shape = plan.plan.output_shape(h, w)?;
         [*oh, *ow] = shape.map(|n| n as i64);
         Ok(())
     })
@@ -282,18 +292,34 @@ pub unsafe extern "C" fn omma_conv2d_describe(
     capacity: usize,
 ) {
     // SAFETY: the caller's promise.
-    let Some(plan) = (unsafe { plan.as_ref() }) else {
-        return;
-    };
+    unsafe {
+        if let Some(plan) = plan.as_ref() {
+            write_text(&plan.plan.describe(), text, capacity);
+        }
+    }
+}
+
+/// Writes words with a terminating zero, cut to `capacity` bytes; nothing if `text` is NULL.
+///
+/// # Safety
+/// `text` is NULL or valid for writing `capacity` bytes.
+pub(super) unsafe fn write_text(words: &str, text: *mut c_char, capacity: usize) {
     if text.is_null() || capacity == 0 {
         return;
     }
-    let words = plan.plan.describe();
     let count = words.len().min(capacity - 1);
     // SAFETY: `count` bytes and the zero fit the capacity that the caller vouches for.
     unsafe {
         std::ptr::copy_nonoverlapping(words.as_ptr(), text.cast(), count);
         *text.add(count) = 0;
+    }
+}
+
+/// A size that crosses the ABI as a signed number.
+pub(super) fn read_size(op: &str, name: &str, value: i64) -> Result<usize> {
+    match usize::try_from(value) {
+        Ok(size) => Ok(size),
+        Err(_) => bail!(InvalidArgument, "{op}: {name} is {value}"),
     }
 }
 

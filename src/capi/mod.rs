@@ -7,30 +7,38 @@
 //! one, because cbindgen makes `include/omma.h` from them.
 
 pub mod activation;
+pub mod attention;
 pub mod boxes;
 mod call;
 pub mod context;
 pub mod conv;
+pub mod conv_transpose;
 pub mod image;
 pub mod layout;
 pub mod linear;
 pub mod nms;
 pub mod nn;
+pub mod norm;
 pub mod pool;
+pub mod roi;
 pub mod status;
 pub mod tensor;
 pub mod yolo;
 
 pub use activation::*;
+pub use attention::*;
 pub use boxes::*;
 pub use context::*;
 pub use conv::*;
+pub use conv_transpose::*;
 pub use image::*;
 pub use layout::*;
 pub use linear::*;
 pub use nms::*;
 pub use nn::*;
+pub use norm::*;
 pub use pool::*;
+pub use roi::*;
 pub use status::*;
 pub use tensor::*;
 pub use yolo::*;

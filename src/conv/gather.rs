@@ -6,11 +6,15 @@
 //! many taps see it; a table of offsets, the same for all pixels, tells where the terms of a sum are.
 
 use super::params::{Extents, Image, Spec};
-use crate::simd::Simd;
+use crate::simd::{MAX_LANES, Simd};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Floats that a row may be overrun by when it is filled, on any tier.
 pub(super) const SLACK: usize = 16;
+
+/// Phases of which it is known beforehand what is copied of a row.
+const KNOWN: usize = 4;
 
 /// The columns of an input row that neighbouring outputs read for one tap: where
 /// the first reads (it may lie in the padding), and in which steps.
@@ -186,7 +190,23 @@ impl Strip {
         let y0 = (at.0 * spec.stride[0]) as isize - top as isize;
         let x0 = (at.1 * spec.stride[1]) as isize - left as isize;
         let step = spec.stride[1];
+        // What is copied of a row: where in the run it goes, and its first column. Rows are
+        // short, so that working it out for each would cost as much as the copy.
+        let columns = |phase: usize| {
+            let taps = Taps {
+                first: x0 + (phase * spec.dilation[1] % step) as isize,
+                step,
+            };
+            let valid = taps.inside(self.run, extents.w);
+            let first = taps.first + (valid.start * step) as isize;
+            (valid, first)
+        };
+        let known: [(Range<usize>, isize); KNOWN] = std::array::from_fn(|phase| match phase {
+            phase if phase < self.phases => columns(phase),
+            _ => (0..0, 0),
+        });
         for (i, c) in channels.enumerate() {
+            let plane = n as isize * image.n + c as isize * image.c;
             for r in 0..self.rows {
                 if !self.is_seen(spec, r) {
                     continue;
@@ -194,20 +214,13 @@ impl Strip {
                 let y = y0 + r as isize;
                 let row_is_inside = y >= 0 && y < extents.h as isize;
                 for phase in 0..self.phases {
-                    let taps = Taps {
-                        first: x0 + (phase * spec.dilation[1] % step) as isize,
-                        step,
+                    let (valid, x) = match phase {
+                        phase if phase < KNOWN => known[phase].clone(),
+                        _ => columns(phase),
                     };
+                    let valid = if row_is_inside { valid } else { 0..0 };
                     let at = i * self.channel + (r * self.phases + phase) * self.run;
-                    let valid = match row_is_inside {
-                        true => taps.inside(self.run, extents.w),
-                        false => 0..0,
-                    };
-                    let x = taps.first + (valid.start * step) as isize;
-                    let from = n as isize * image.n
-                        + c as isize * image.c
-                        + y.max(0) * image.y
-                        + x * image.x;
+                    let from = plane + y.max(0) * image.y + x * image.x;
                     // SAFETY: rows are filled in the order of their addresses, so an overrun
                     // destroys what is not yet written, and the last is followed by SLACK;
                     // valid taps are pixels.
@@ -235,6 +248,73 @@ impl Strip {
         }
         let last = self.rows - 1 - (kh - 1) * dh;
         (0..kh).any(|y| r >= y * dh && r - y * dh <= last && (r - y * dh).is_multiple_of(sh))
+    }
+}
+
+/// Copies `count` channels (at most a vector of them) of `pixels` neighbouring pixels: channel `c`
+/// of pixel `i` goes to `dst[i * pitch + c]`, zeros to the other lanes.
+///
+/// # Safety
+/// Those elements of the image are readable from `src` on; a vector is writable at each
+/// pixel of `dst`.
+#[inline(always)]
+pub(super) unsafe fn channels_last<S: Simd>(
+    simd: S,
+    image: &Image,
+    src: *const f32,
+    count: usize,
+    pixels: usize,
+    pitch: usize,
+    dst: *mut f32,
+) {
+    if image.x != 1 {
+        for i in 0..pixels {
+            let mut values = [0.0; MAX_LANES];
+            for (c, value) in values.iter_mut().enumerate().take(count) {
+                // SAFETY: the caller's promise.
+                *value = unsafe { *src.offset(c as isize * image.c + i as isize * image.x) };
+            }
+            // SAFETY: the caller's promise.
+            unsafe { simd.store_ptr(dst.add(i * pitch), simd.load(&values)) };
+        }
+        return;
+    }
+    let zeros = [0.0; MAX_LANES];
+    let mut rows = [zeros.as_ptr(); MAX_LANES];
+    if pixels >= S::LANES {
+        let mut i = 0;
+        loop {
+            for (c, row) in rows.iter_mut().enumerate().take(count) {
+                *row = src.wrapping_offset(c as isize * image.c + i as isize);
+            }
+            // SAFETY: a vector of pixels of each existing channel, or zeros.
+            unsafe { simd.transpose_ptr(&rows, dst.add(i * pitch), pitch) };
+            if i + S::LANES == pixels {
+                return;
+            }
+            // The last square ends with the last pixel, even if it repeats some.
+            i = (i + S::LANES).min(pixels - S::LANES);
+        }
+    }
+    let mut square = MaybeUninit::<[f32; MAX_LANES * MAX_LANES]>::uninit();
+    let mut turned = MaybeUninit::<[f32; MAX_LANES * MAX_LANES]>::uninit();
+    let (square, turned) = (
+        square.as_mut_ptr().cast::<f32>(),
+        turned.as_mut_ptr().cast::<f32>(),
+    );
+    // SAFETY: both squares have lanes by lanes elements, and of `square` only rows that are written are
+    // read; the pixels of existing channels are readable, a vector is writable at each pixel.
+    unsafe {
+        for (c, row) in rows.iter_mut().enumerate().take(count) {
+            let place = square.add(c * S::LANES);
+            let from = src.wrapping_offset(c as isize * image.c);
+            simd.store_ptr(place, simd.load_partial_ptr(from, pixels));
+            *row = place;
+        }
+        simd.transpose_ptr(&rows, turned, S::LANES);
+        for i in 0..pixels {
+            simd.store_ptr(dst.add(i * pitch), simd.load_ptr(turned.add(i * S::LANES)));
+        }
     }
 }
 

@@ -10,6 +10,8 @@
 //! - [`nhwc`]: pixels in rows, output channels in lanes;
 //! - [`depthwise`]: each channel by itself, in both layouts.
 //!
+//! A transposed convolution ([`transpose`]) is a number of these.
+//!
 //! [`conv2d`] does one call, a [`Conv2d`] keeps the packed weight for many.
 
 mod depthwise;
@@ -20,8 +22,10 @@ mod nhwc;
 mod params;
 mod plan;
 mod tile;
+mod transpose;
 mod weights;
 mod winograd;
 
 pub use params::{Algorithm, Conv2dParams, Layout};
 pub use plan::{Conv2d, conv2d};
+pub use transpose::{ConvTranspose2d, ConvTranspose2dParams, conv_transpose2d};

@@ -433,7 +433,9 @@ impl Tile<'_> {
                 true => start_rows::<S, MR, NV>(simd, self.bias),
                 false => resume::<S, MR, NV>(simd, self.kept),
             };
-            let sums = add_channels::<S, MR, NV>(simd, sums, self.weights, self.offsets, pixels);
+            // Else the compiler, short of registers, works out at each term where the slice begins.
+            let offsets = std::hint::black_box(self.offsets);
+            let sums = add_channels::<S, MR, NV>(simd, sums, self.weights, offsets, pixels);
             if self.is_last && together && self.finish.is_simple() {
                 let rows = self.rows::<MR>();
                 let (finish, channel) = (self.finish, self.channel);

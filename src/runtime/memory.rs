@@ -32,6 +32,11 @@ unsafe impl Sync for Allocator {}
 
 /// A cache line, and the widest vector.
 const ALIGNMENT: usize = 64;
+/// A large page of the CPUs that have them. Blocks from this size on start on one and ask
+/// the system for such pages: packed weights of some megabytes are walked from end
+/// to end by every call, and with pages of 4 KiB a fifth of that is the
+/// translation of addresses.
+const LARGE_PAGE: usize = 2 << 20;
 /// Blocks kept for later calls; more are returned to the allocator.
 const KEPT: usize = 32;
 
@@ -54,10 +59,17 @@ impl Block {
                 format!("{size} bytes could not be allocated"),
             )
         };
-        let layout = Layout::from_size_align(size, ALIGNMENT).map_err(|_| short())?;
+        let layout = Block::layout(size).ok_or_else(short)?;
         let ptr = match allocator {
-            // SAFETY: the size is not zero (see the callers).
-            None => unsafe { std::alloc::alloc_zeroed(layout) },
+            // SAFETY: the size is not zero (see the callers); the block is that large.
+            None => unsafe {
+                let ptr = std::alloc::alloc(layout);
+                if !ptr.is_null() {
+                    ask_for_large_pages(ptr, layout);
+                    ptr.write_bytes(0, size);
+                }
+                ptr
+            },
             Some(hooks) => {
                 // SAFETY: the contract of the hook; on success `size` bytes are writable.
                 unsafe {
@@ -73,15 +85,24 @@ impl Block {
         Ok(Block { ptr, size })
     }
 
+    /// What is asked of the system's allocator; `None` when it overflows.
+    fn layout(size: usize) -> Option<Layout> {
+        let alignment = if size < LARGE_PAGE {
+            ALIGNMENT
+        } else {
+            LARGE_PAGE
+        };
+        Layout::from_size_align(size, alignment).ok()
+    }
+
     fn free(self, allocator: Option<&Allocator>) {
         match allocator {
-            // SAFETY: allocated by `new` with this very layout.
-            None => unsafe {
-                std::alloc::dealloc(
-                    self.ptr.as_ptr(),
-                    Layout::from_size_align_unchecked(self.size, ALIGNMENT),
-                );
-            },
+            None => {
+                if let Some(layout) = Block::layout(self.size) {
+                    // SAFETY: allocated by `new` with this very layout.
+                    unsafe { std::alloc::dealloc(self.ptr.as_ptr(), layout) };
+                }
+            }
             // SAFETY: came from `allocate` of the same hooks with this size and alignment.
             Some(hooks) => unsafe {
                 (hooks.deallocate)(hooks.user, self.ptr.as_ptr().cast(), self.size, ALIGNMENT);
@@ -89,6 +110,18 @@ impl Block {
         }
     }
 }
+
+/// A hint, before the block is first written; nothing is lost where it is not heeded.
+#[cfg(target_os = "linux")]
+fn ask_for_large_pages(block: *mut u8, layout: Layout) {
+    if layout.align() == LARGE_PAGE {
+        // SAFETY: changes how the pages of this block are backed, not what they hold.
+        unsafe { libc::madvise(block.cast(), layout.size(), libc::MADV_HUGEPAGE) };
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for_large_pages(_: *mut u8, _: Layout) {}
 
 fn bytes<T>(len: usize) -> Result<usize> {
     len.checked_mul(size_of::<T>())

@@ -53,22 +53,8 @@ impl Activation {
                 let gate = relu6(simd, simd.add(x, simd.splat(3.0)));
                 simd.mul(x, simd.mul(gate, simd.splat(1.0 / 6.0)))
             }
-            Activation::Gelu => {
-                let inner = math::erf(
-                    simd,
-                    simd.mul(x, simd.splat(std::f32::consts::FRAC_1_SQRT_2)),
-                );
-                let half = simd.mul(x, simd.splat(0.5));
-                simd.fma(half, inner, half)
-            }
-            Activation::GeluTanh => {
-                // sqrt(2 / pi)
-                let scale = simd.splat(0.797_884_6);
-                let cube = simd.mul(simd.mul(x, x), x);
-                let inner = simd.mul(scale, simd.fma(simd.splat(0.044_715), cube, x));
-                let half = simd.mul(x, simd.splat(0.5));
-                simd.fma(half, math::tanh(simd, inner), half)
-            }
+            Activation::Gelu => math::gelu(simd, x),
+            Activation::GeluTanh => math::gelu_tanh(simd, x),
         }
     }
 }

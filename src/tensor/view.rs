@@ -223,6 +223,16 @@ impl<T: Element> Raw<T> {
         raw
     }
 
+    fn every(&self, axis: usize, start: usize, step: usize) -> Raw<T> {
+        assert!(step >= 1);
+        let start = start.min(self.shape[axis]);
+        let mut raw = self.narrow(axis, start, self.shape[axis] - start);
+        raw.shape[axis] = raw.shape[axis].div_ceil(step);
+        // With one index left or none the stride is not used, and may overflow.
+        raw.strides[axis] = raw.strides[axis].wrapping_mul(step as isize);
+        raw
+    }
+
     fn permute(&self, axes: &[usize]) -> Raw<T> {
         assert_eq!(axes.len(), self.rank);
         let mut raw = *self;
@@ -471,6 +481,13 @@ impl<'a, T: Element> ViewMut<'a, T> {
     pub fn narrow(self, axis: usize, start: usize, len: usize) -> ViewMut<'a, T> {
         ViewMut {
             raw: self.raw.narrow(axis, start, len),
+            memory: PhantomData,
+        }
+    }
+    /// The indices `start`, `start + step`, … of `axis`.
+    pub fn every(self, axis: usize, start: usize, step: usize) -> ViewMut<'a, T> {
+        ViewMut {
+            raw: self.raw.every(axis, start, step),
             memory: PhantomData,
         }
     }

@@ -19,6 +19,42 @@ fn params() -> OmmaConv2dParams {
     }
 }
 
+fn transposed_params() -> OmmaConvTranspose2dParams {
+    OmmaConvTranspose2dParams {
+        struct_size: size_of::<OmmaConvTranspose2dParams>() as u32,
+        layout: OMMA_LAYOUT_NCHW,
+        stride: [1, 2],
+        padding: [1, 0, 2, 1],
+        output_padding: [0, 1],
+        dilation: [1, 1],
+        groups: 2,
+        activation: OMMA_ACTIVATION_RELU,
+        negative_slope: 0.0,
+        reserved: 0,
+        activation_slope: null(),
+    }
+}
+
+/// A compact array.
+fn tensor(values: &[f32], shape: &[i64]) -> OmmaTensor {
+    OmmaTensor {
+        data: values.as_ptr().cast_mut().cast(),
+        device: OmmaDevice {
+            device_type: OMMA_DEVICE_CPU,
+            device_id: 0,
+        },
+        ndim: shape.len() as i32,
+        dtype: OmmaDataType {
+            code: OMMA_DTYPE_FLOAT,
+            bits: 32,
+            lanes: 1,
+        },
+        shape: shape.as_ptr(),
+        strides: null(),
+        byte_offset: 0,
+    }
+}
+
 fn floats(n: usize) -> Vec<f32> {
     (0..n).map(|i| (i * 37 % 19) as f32 / 4.0 - 2.0).collect()
 }
@@ -30,6 +66,10 @@ pub fn cases() -> Vec<Case> {
     let bias = Arg::input("bias", &[6], &floats(6)).optional();
     let residual = Arg::input("residual", &[2, 6, 4, 5], &floats(240)).optional();
     let output = Arg::output("output", Type::F32, &[2, 6, 4, 5]);
+    let transposed_input = Arg::input("input", &[2, 4, 5, 3], &floats(120)).any_shape();
+    let transposed_weight = Arg::input("weight", &[4, 3, 3, 3], &floats(108)).any_shape();
+    let transposed_bias = Arg::input("bias", &[6], &floats(6)).optional();
+    let transposed_output = Arg::output("output", Type::F32, &[2, 6, 6, 5]);
     vec![
         Case {
             export: "omma_conv2d",
@@ -73,22 +113,7 @@ pub fn cases() -> Vec<Case> {
             call: Box::new(|ctx, _, t| {
                 let w = floats(108);
                 let shape = [6i64, 2, 3, 3];
-                let weight = OmmaTensor {
-                    data: w.as_ptr().cast_mut().cast(),
-                    device: OmmaDevice {
-                        device_type: OMMA_DEVICE_CPU,
-                        device_id: 0,
-                    },
-                    ndim: 4,
-                    dtype: OmmaDataType {
-                        code: OMMA_DTYPE_FLOAT,
-                        bits: 32,
-                        lanes: 1,
-                    },
-                    shape: shape.as_ptr(),
-                    strides: null(),
-                    byte_offset: 0,
-                };
+                let weight = tensor(&w, &shape);
                 let mut plan = null_mut();
                 // SAFETY: the harness hands over valid memory.
                 unsafe {
@@ -100,6 +125,63 @@ pub fn cases() -> Vec<Case> {
                 }
             }),
             in_place: true,
+        },
+        Case {
+            export: "omma_conv_transpose2d",
+            op: "conv_transpose2d",
+            params: params_bytes(&transposed_params()),
+            args: vec![
+                transposed_input.clone(),
+                transposed_weight.clone(),
+                transposed_bias.clone(),
+                transposed_output.clone(),
+            ],
+            call: Box::new(|ctx, params, t| {
+                // SAFETY: the harness hands over valid memory.
+                unsafe { omma_conv_transpose2d(ctx, params.cast(), t[0], t[1], t[2], t[3]) }
+            }),
+            in_place: false,
+        },
+        Case {
+            export: "omma_conv_transpose2d_create",
+            op: "conv_transpose2d",
+            params: params_bytes(&transposed_params()),
+            args: vec![transposed_weight.any_shape(), transposed_bias],
+            call: Box::new(|ctx, params, t| {
+                let mut plan = null_mut();
+                // SAFETY: the harness hands over valid memory.
+                unsafe {
+                    let status =
+                        omma_conv_transpose2d_create(ctx, params.cast(), t[0], t[1], &mut plan);
+                    assert_eq!(status == OMMA_OK, !plan.is_null());
+                    omma_conv_transpose2d_destroy(plan);
+                    status
+                }
+            }),
+            in_place: false,
+        },
+        Case {
+            export: "omma_conv_transpose2d_run",
+            op: "conv_transpose2d",
+            params: vec![],
+            args: vec![transposed_input, transposed_output],
+            call: Box::new(|ctx, _, t| {
+                let w = floats(108);
+                let shape = [4i64, 3, 3, 3];
+                let weight = tensor(&w, &shape);
+                let mut plan = null_mut();
+                // SAFETY: the harness hands over valid memory.
+                unsafe {
+                    let params = transposed_params();
+                    let made =
+                        omma_conv_transpose2d_create(ctx, &params, &weight, null(), &mut plan);
+                    assert_eq!(made, OMMA_OK);
+                    let status = omma_conv_transpose2d_run(ctx, plan, t[0], t[1]);
+                    omma_conv_transpose2d_destroy(plan);
+                    status
+                }
+            }),
+            in_place: false,
         },
     ]
 }

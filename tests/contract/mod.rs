@@ -7,11 +7,13 @@
 //! where the bent argument is still legal (strides, offsets, alignment), the
 //! very same result.
 
+pub mod attention;
 pub mod boxes;
 pub mod conv;
 pub mod image;
 pub mod linear;
 pub mod nn;
+pub mod roi;
 
 use omma::capi::*;
 use std::ffi::{CStr, c_void};

@@ -9,4 +9,5 @@ mod errors;
 mod oracle;
 mod peers;
 mod properties;
+mod transpose;
 mod winograd;

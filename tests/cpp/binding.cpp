@@ -132,6 +132,22 @@ static void convolution(const omma::Context& context) {
     CHECK(h == 1 && width == 2);
     plan.run(context, input, omma::view(y, {1, 1, 1, 2}), omma::view(residual, {1, 1, 1, 2}));
     CHECK(std::fabs(y[0] - 5.5f) < 1e-6f && std::fabs(y[1] + 1.55f) < 1e-6f);
+    // Each pixel becomes a square.
+    const float pixels[] = {1, 2}, square[] = {1, 10, 100, 1000};
+    float squares[8] = {};
+    const omma::Tensor<const float> small{pixels, {1, 1, 1, 2}}, window{square, {1, 1, 2, 2}};
+    const omma::Tensor<float> large{squares, {1, 1, 2, 4}};
+    const auto apart = omma::ConvTranspose2dOptions().stride(2);
+    omma::conv_transpose2d(context, small, window, nullptr, large, apart);
+    CHECK(squares[0] == 1 && squares[3] == 20 && squares[4] == 100 && squares[7] == 2000);
+    const omma::ConvTranspose2d transposed(context, window, nullptr, apart);
+    int64_t rows = 0, columns = 0;
+    transposed.output_shape(1, 2, rows, columns);
+    CHECK(rows == 2 && columns == 4);
+    CHECK(transposed.describe().find("4 convolutions") == 0);
+    squares[7] = 0;
+    transposed.run(context, small, large);
+    CHECK(squares[7] == 2000);
     omma::Conv2d moved = omma::Conv2d(context, omma::view(w, {1, 2, 1, 1}), nullptr);
     moved.run(context, input, omma::view(y, {1, 1, 1, 2}));
     CHECK(y[0] == -5 && y[1] == -6);
@@ -148,6 +164,34 @@ static void matrices(const omma::Context& context) {
     omma::linear(context, omma::view(a, {2, 3}), omma::view(b.data(), {2, 3}, {1, 2}), omma::view(bias, {2}),
                  omma::view(c, {2, 2}), OMMA_ACTIVATION_LEAKY_RELU, 0.5f);
     CHECK((c == std::vector<float>{104, -47.5f, 110, -44.5f}));
+}
+
+static void transformers(const omma::Context& context) {
+    const std::vector<float> zeros(4), v{1, 2, 3, 4}, gamma{1, 2}, beta{0, 1};
+    const auto q = omma::view(zeros, {1, 1, 2, 2});
+    const auto values = omma::view(v, {1, 1, 2, 2});
+    std::vector<float> y(4), logs(2);
+    omma::attention(context, omma::AttentionOptions().causal(), q, q, values, nullptr, omma::view(y, {1, 1, 2, 2}),
+                    omma::view(logs, {1, 1, 2}));
+    CHECK((y == std::vector<float>{1, 2, 2, 3}) && logs[0] == 0 && std::fabs(logs[1] - std::log(2.0f)) < 1e-6f);
+    const bool seen[] = {false, true};
+    omma::attention(context, omma::AttentionOptions().scale(2).softcap(3), q, q, values, omma::view(seen, {2}),
+                    omma::view(y, {1, 1, 2, 2}));
+    CHECK((y == std::vector<float>{3, 4, 3, 4}));
+    const std::vector<float> x{1, 3, 5, 9};
+    std::vector<float> sum(4);
+    omma::layer_norm(context, omma::view(x, {2, 2}), omma::view(gamma, {2}), omma::view(beta, {2}),
+                     omma::view(y, {2, 2}), 0);
+    CHECK((y == std::vector<float>{-1, 3, -1, 3}));
+    omma::add_layer_norm(context, omma::view(x, {2, 2}), omma::view(x, {2, 2}), nullptr, nullptr,
+                         omma::view(y, {2, 2}), omma::view(sum, {2, 2}), 0);
+    CHECK((y == std::vector<float>{-1, 1, -1, 1}) && (sum == std::vector<float>{2, 6, 10, 18}));
+    const std::vector<float> equal{2, -2, 3, 3};
+    omma::rms_norm(context, omma::view(equal, {2, 2}), omma::view(gamma, {2}), omma::view(y, {2, 2}), 0);
+    CHECK((y == std::vector<float>{1, -2, 1, 2}));
+    omma::add_rms_norm(context, omma::view(equal, {2, 2}), omma::view(equal, {2, 2}), nullptr, omma::view(y, {2, 2}),
+                       omma::view(sum, {2, 2}), 0);
+    CHECK((y == std::vector<float>{1, -1, 1, 1}) && sum[0] == 4);
 }
 
 static void boxes(const omma::Context& context) {
@@ -204,6 +248,36 @@ static void boxes(const omma::Context& context) {
     }
 }
 
+static void regions(const omma::Context& context) {
+    std::vector<float> x(16), y(4), dx(16);
+    std::iota(x.begin(), x.end(), 0.0f);
+    const std::vector<float> rois{0, 0, 0, 4, 4}, boxes{0, 0, 3, 3}, dy{1, 1, 1, 1};
+    const std::vector<int32_t> image{0};
+    const auto map = omma::view(x, {1, 1, 4, 4});
+    const auto bins = omma::view(y, {1, 1, 2, 2});
+    const auto align = omma::RoiAlignOptions(2, 2).aligned();
+    omma::roi_align(context, align, map, omma::view(rois, {1, 5}), bins);
+    CHECK((y == std::vector<float>{2.5f, 4.5f, 10.5f, 12.5f}));
+    omma::roi_align_backward(context, align, omma::view(dy, {1, 1, 2, 2}), omma::view(rois, {1, 5}), {}, {},
+                             omma::view(dx, {1, 1, 4, 4}));
+    CHECK((dx == std::vector<float>(16, 0.25f)));
+    auto largest = omma::RoiAlignOptions(1, 1).mode(OMMA_ROI_ALIGN_MAX_SAMPLE).sampling_ratio(2).spatial_scale(0.5);
+    omma::roi_align(context, largest.layout(OMMA_LAYOUT_NHWC), omma::view(x, {1, 4, 4, 1}), omma::view(boxes, {1, 4}),
+                    omma::view(image, {1}), omma::view(y.data(), {1, 1, 1, 1}));
+    CHECK(std::fabs(y[0] - 1.125f * 5) < 1e-6f);
+    std::vector<int32_t> argmax(4);
+    const auto pool = omma::RoiPoolOptions(2, 2).spatial_scale(1);
+    omma::roi_pool(context, pool, map, omma::view(boxes, {1, 4}), omma::view(image, {1}), bins,
+                   omma::view(argmax, {1, 1, 2, 2}));
+    CHECK((y == std::vector<float>{5, 7, 13, 15} && argmax == std::vector<int32_t>{5, 7, 13, 15}));
+    omma::roi_pool_backward(context, pool, omma::view(dy, {1, 1, 2, 2}), omma::view(boxes, {1, 4}),
+                            omma::view(image, {1}), omma::view(argmax, {1, 1, 2, 2}), omma::view(dx, {1, 1, 4, 4}));
+    CHECK(dx[4] == 0 && dx[5] == 1 && dx[15] == 1);
+    y.assign(4, 0);
+    omma::roi_pool(context, pool, map, omma::view(rois, {1, 5}), bins);
+    CHECK(y[3] == 15);
+}
+
 static void images(const omma::Context& context) {
     std::vector<uint8_t> image(8 * 8 * 3), half(4 * 4 * 3);
     std::iota(image.begin(), image.end(), uint8_t{0});
@@ -247,7 +321,9 @@ int main() {
         views(context);
         convolution(context);
         matrices(context);
+        transformers(context);
         boxes(context);
+        regions(context);
         images(context);
     }
     dlpack(omma::Context::serial());

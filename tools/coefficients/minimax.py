@@ -85,6 +85,13 @@ def expm1_tail(x):
     return (expm1(x) - x) / x**2
 
 
+def exp2_tail(x):
+    """(2^x - 1) / x."""
+    if abs(x) < mpf(10) ** -20:
+        return log(mpf(2))
+    return expm1(x * log(mpf(2))) / x
+
+
 def log1p_tail(x):
     """(ln(1 + x) - x + x^2 / 2) / x^3."""
     if abs(x) < mpf(10) ** -10:
@@ -99,6 +106,18 @@ def erf_exponent(x):
     return -log(erfc(x)) / x - 1
 
 
+def tail_exponent(x):
+    """(-log2(erfc(x / sqrt 2) / 2) - 1) / x."""
+    if x < mpf(10) ** -12:
+        return sqrt(2 / pi) / log(mpf(2))
+    return (-log(erfc(x / sqrt(mpf(2))) / 2, 2) - 1) / x
+
+
+def gelu_weight(x):
+    """What an error of that costs in the result, and a little where the result is next to nothing."""
+    return x * (max(x, 1) * erfc(x / sqrt(mpf(2))) / 2 + mpf("5e-5")) * log(mpf(2))
+
+
 def tanh_tail(u):
     """(tanh(x) / x - 1) / x^2 as a function of u = x^2."""
     if u < mpf(10) ** -15:
@@ -110,6 +129,9 @@ half_ln2 = log(mpf(2)) / 2 * mpf("1.0001")
 TABLES = {
     # e^r - 1 stands alone for -r = t < ln 2 / 2 in erf; elsewhere it meets a power of two.
     "EXP": (expm1_tail, lambda r: r**2 / -expm1(r) if r < 0 else mpf("1.7") * r**2, -half_ln2, half_ln2, 5),
+    # In units of the last place, which are half as large below 1.
+    "EXP2": (exp2_tail, lambda r: abs(r) * (2 if r < 0 else 1), -mpf("0.50001"), mpf("0.50001"), 5),
+    "GELU": (tail_exponent, gelu_weight, 0, 7, 8),
     "TANH": (tanh_tail, lambda u: u * sqrt(u) / tanh(sqrt(u)) if u else mpf(0), 0, mpf("0.625") ** 2, 5),
     "ERF": (erf_exponent, lambda x: erfc(x) * x / (1 - erfc(x)) if x else sqrt(pi) / 2, 0, mpf("3.95"), 10),
     "LOG": (log1p_tail, lambda f: abs(f**3 / log1p(f)) if f else mpf(0), -mpf(1) / 3, mpf(1) / 3, 8),

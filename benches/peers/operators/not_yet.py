@@ -10,12 +10,6 @@ from typing import Any
 import numpy as np
 
 NOT_YET = [
-    ("attention", "b1 h12 n197 d64", "torch sdpa"),
-    ("attention", "b1 h8 n1024 d64", "torch sdpa"),
-    ("attention", "b1 h8 n2048 d128 causal", "torch sdpa"),
-    ("roi_align", "256x50² 1000 RoIs 7x7, ratio 2", "torchvision"),
-    ("roi_align", "256x50² 1000 RoIs 7x7, adaptive", "torchvision"),
-    ("roi_pool", "256x50² 1000 RoIs 7x7", "torchvision"),
     ("deform_conv2d", "64x56² k3", "torchvision"),
     ("resize cubic", "u8c3 → 640²", "opencv"),
     ("warp_affine", "1920x1080 rot 15°, u8c3", "opencv"),
@@ -36,7 +30,6 @@ NOT_YET = [
     ("knn", "1000 queries x 100000x128, k 10", "faiss"),
     ("match_descriptors", "2-nn, 2000x2000x128", "opencv"),
     ("mean_shift", "2000x2", "sklearn"),
-    ("layer_norm", "4096x768", "torch, onnxruntime"),
     ("batch_norm", "train 16x64x56²", "torch"),
     ("linear_assignment", "500²", "lap, scipy"),
     ("linear_assignment", "1000²", "lap, scipy"),

@@ -96,6 +96,105 @@ private:
     detail::Owner<OmmaConv2d, omma_conv2d_destroy> handle_;
 };
 
+// What a transposed convolution is beyond its arrays; every setter returns the object.
+class ConvTranspose2dOptions {
+public:
+    ConvTranspose2dOptions& stride(int32_t both) { return stride(both, both); }
+    ConvTranspose2dOptions& stride(int32_t vertical, int32_t horizontal) {
+        return set(params_.stride, {vertical, horizontal});
+    }
+    // What is cut off the output.
+    ConvTranspose2dOptions& padding(int32_t all) { return padding(all, all, all, all); }
+    ConvTranspose2dOptions& padding(int32_t top, int32_t bottom, int32_t left, int32_t right) {
+        return set(params_.padding, {top, bottom, left, right});
+    }
+    ConvTranspose2dOptions& output_padding(int32_t both) { return output_padding(both, both); }
+    ConvTranspose2dOptions& output_padding(int32_t bottom, int32_t right) {
+        return set(params_.output_padding, {bottom, right});
+    }
+    ConvTranspose2dOptions& dilation(int32_t both) { return dilation(both, both); }
+    ConvTranspose2dOptions& dilation(int32_t vertical, int32_t horizontal) {
+        return set(params_.dilation, {vertical, horizontal});
+    }
+    ConvTranspose2dOptions& groups(int32_t count) { params_.groups = count; return *this; }
+    ConvTranspose2dOptions& layout(int32_t layout) { params_.layout = layout; return *this; }
+    // An OMMA_ACTIVATION_… other than PRELU.
+    ConvTranspose2dOptions& activation(int32_t kind, float negative_slope = 0) {
+        params_.activation = kind;
+        params_.negative_slope = negative_slope;
+        return *this;
+    }
+    // PReLU with a slope per output channel, or one for all.
+    ConvTranspose2dOptions& prelu(Tensor<const float> slope) {
+        params_.activation = OMMA_ACTIVATION_PRELU;
+        slope_ = slope;
+        return *this;
+    }
+
+    // The params with the slope's tensor, for the time of a call.
+    class Filled {
+    public:
+        explicit Filled(const ConvTranspose2dOptions& options) : slope_(options.slope_), params_(options.params_) {
+            params_.activation_slope = slope_;
+        }
+        operator const OmmaConvTranspose2dParams*() const { return &params_; }
+
+    private:
+        TensorRef slope_;
+        OmmaConvTranspose2dParams params_;
+    };
+
+private:
+    template <size_t N>
+    ConvTranspose2dOptions& set(int32_t (&field)[N], const int32_t (&values)[N]) {
+        for (size_t i = 0; i < N; ++i) field[i] = values[i];
+        return *this;
+    }
+
+    OmmaConvTranspose2dParams params_ = params<OmmaConvTranspose2dParams>();
+    Tensor<const float> slope_;
+};
+
+// The weights are packed in the call; with weights that stay, make a ConvTranspose2d.
+inline Outcome conv_transpose2d(const Context& context, const TensorRef& input, const TensorRef& weight,
+                                const TensorRef& bias, const TensorRef& output,
+                                const ConvTranspose2dOptions& options = {}) {
+    return check(omma_conv_transpose2d(context.get(), ConvTranspose2dOptions::Filled(options), input, weight, bias,
+                                       output));
+}
+
+// A transposed convolution with its weights packed once; immutable, may be run by several threads.
+class ConvTranspose2d {
+public:
+    ConvTranspose2d() = default;
+#ifndef OMMA_NO_EXCEPTIONS
+    ConvTranspose2d(const Context& context, const TensorRef& weight, const TensorRef& bias,
+                    const ConvTranspose2dOptions& options = {}) {
+        check(create(context, weight, bias, options, *this).code());
+    }
+#endif
+    static Status create(const Context& context, const TensorRef& weight, const TensorRef& bias,
+                         const ConvTranspose2dOptions& options, ConvTranspose2d& plan) {
+        OmmaConvTranspose2d* handle = nullptr;
+        const OmmaStatus status = omma_conv_transpose2d_create(
+            context.get(), ConvTranspose2dOptions::Filled(options), weight, bias, &handle);
+        plan.handle_.reset(handle);
+        return Status(status);
+    }
+    Outcome run(const Context& context, const TensorRef& input, const TensorRef& output) const {
+        return check(omma_conv_transpose2d_run(context.get(), handle_.get(), input, output));
+    }
+    // Height and width of the output for an input of h x w.
+    Outcome output_shape(int64_t h, int64_t w, int64_t& output_h, int64_t& output_w) const {
+        return check(omma_conv_transpose2d_output_shape(handle_.get(), h, w, &output_h, &output_w));
+    }
+    // The algorithms and the instruction set.
+    std::string describe() const { return detail::describe(omma_conv_transpose2d_describe, handle_.get()); }
+
+private:
+    detail::Owner<OmmaConvTranspose2d, omma_conv_transpose2d_destroy> handle_;
+};
+
 }  // namespace OMMA_HPP_WAY
 }  // namespace omma
 

@@ -194,6 +194,18 @@ impl<'py> Call<'py> {
         }
     }
 
+    /// The shape of images.
+    pub(crate) fn four(&self, name: &str, value: &Sizes<'_>) -> PyResult<[i64; 4]> {
+        let mut four = [0; 4];
+        if value.as_slice().len() != 4 {
+            return Err(self.wrong(name, value, "four integers"));
+        }
+        for (to, &size) in four.iter_mut().zip(value.as_slice()) {
+            *to = self.number(name, size, 0)?.into();
+        }
+        Ok(four)
+    }
+
     fn wrong(&self, name: &str, value: &Sizes<'_>, expected: &str) -> PyErr {
         let given = value.given.as_ref().and_then(|given| given.repr().ok());
         let given = given.map_or_else(|| "?".into(), |given| given.to_string());

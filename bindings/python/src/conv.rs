@@ -82,7 +82,7 @@ impl Options<'_, '_> {
 }
 
 /// The axes of rows and columns.
-fn sides(layout: i32) -> [usize; 2] {
+pub(crate) fn sides(layout: i32) -> [usize; 2] {
     match layout == capi::OMMA_LAYOUT_NHWC {
         true => [1, 2],
         false => [2, 3],
@@ -109,7 +109,7 @@ fn output_shape(p: &OmmaConv2dParams, x: &Tensor<'_>, w: &Tensor<'_>) -> [i64; 4
     shape
 }
 
-fn pointer(tensor: &Option<OmmaTensor>) -> *const OmmaTensor {
+pub(crate) fn pointer(tensor: &Option<OmmaTensor>) -> *const OmmaTensor {
     tensor.as_ref().map_or(null(), |tensor| tensor)
 }
 

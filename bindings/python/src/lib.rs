@@ -8,16 +8,19 @@
 
 use pyo3::prelude::*;
 
+mod attention;
 mod boxes;
 mod call;
 mod context;
 mod conv;
+mod conv_transpose;
 mod detect;
 mod dlpack;
 mod image;
 mod linear;
 mod nn;
 mod plan;
+mod roi;
 mod tensor;
 
 #[pymodule]
@@ -26,9 +29,11 @@ mod _omma {
 
     #[pymodule_export]
     use super::{
+        attention::{attention, layer_norm, rms_norm},
         boxes::{batched_nms, box_convert, box_iou, box_iou_3d, box_iou_elementwise, nms},
         context::{Context, get_num_threads, isa, isa_available, set_num_threads},
         conv::{Conv2d, conv2d},
+        conv_transpose::{ConvTranspose2d, conv_transpose2d},
         detect::{matrix_nms, nms_per_image, soft_nms, yolo_decode},
         image::{Letterbox, image_to_tensor, letterbox, resize},
         linear::{Linear, linear, matmul},
@@ -36,6 +41,7 @@ mod _omma {
             avg_pool2d, gelu, gelu_tanh, hardswish, leaky_relu, log_softmax, max_pool2d, prelu,
             relu, relu6, sigmoid, silu, softmax, tanh,
         },
+        roi::{roi_align, roi_align_backward, roi_pool, roi_pool_backward},
     };
 
     #[pymodule_init]

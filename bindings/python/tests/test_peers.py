@@ -119,6 +119,38 @@ def test_softmax(axis):
     np.testing.assert_allclose(omma.log_softmax(x, axis), expected, rtol=2e-6, atol=1e-5)
 
 
+@pytest.mark.parametrize("n", [1, 7, 130])
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention(n, causal, ctx):
+    shapes = (2, n, 6, 40), (2, 210, 3, 40), (2, 210, 3, 24)
+    q, k, v = (rng.standard_normal(shape, dtype=np.float32).swapaxes(1, 2) for shape in shapes)
+    logits = q.astype(float) @ np.repeat(k, 2, 1).swapaxes(2, 3) / np.sqrt(40)
+    if causal:
+        logits[..., np.arange(210) > np.arange(n)[:, None] + 70] = -np.inf
+    expected = scipy.special.softmax(logits, -1) @ np.repeat(v, 2, 1)
+    options = dict(causal=True, causal_offset=70) if causal else {}
+    got, sums = omma.attention(q, k, v, return_log_sum_exp=True, ctx=ctx, **options)
+    np.testing.assert_allclose(got, expected, atol=2e-6)
+    np.testing.assert_allclose(sums, scipy.special.logsumexp(logits, -1), rtol=1e-6)
+    mask = np.isfinite(logits)[0, 0]
+    np.testing.assert_allclose(omma.attention(q, k, v, mask=mask, ctx=ctx), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("axis", [1, -1])
+def test_norms(axis, ctx):
+    x, residual = rng.standard_normal((2, 9, 33, 20), dtype=np.float32)
+    gamma, beta = rng.standard_normal((2, *x.shape[axis:]), dtype=np.float32)
+    s = x.astype(float) + residual
+    axes = tuple(range(axis % 3, 3))
+    expected = (s - s.mean(axes, keepdims=True)) / np.sqrt(s.var(axes, keepdims=True) + 1e-3) * gamma + beta
+    got, total = omma.layer_norm(x, gamma, beta, 1e-3, axis=axis, residual=residual, return_sum=True, ctx=ctx)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(total, x + residual)
+    expected = s / np.sqrt((s * s).mean(axes, keepdims=True) + 1e-3) * gamma
+    got = omma.rms_norm(x, gamma, 1e-3, axis=axis, residual=residual, ctx=ctx)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("shapes", [((3, 5), (5, 7)), ((2, 1, 33, 65), (4, 65, 31)), ((129, 300), (300, 257))])
 def test_matmul(shapes, ctx):
     a, b = (rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
@@ -193,6 +225,63 @@ def test_pooling():
     values, indices = omma.max_pool2d(x, 2, return_indices=True)
     planes = x.reshape(2, 3, -1)
     np.testing.assert_array_equal(np.take_along_axis(planes, indices.reshape(2, 3, -1), 2), values.reshape(2, 3, -1))
+
+
+def sampled(plane, y, x):
+    """A plane between its pixels, as RoIAlign samples it."""
+    h, w = plane.shape
+    if not (-1 <= y <= h and -1 <= x <= w):
+        return 0.0
+    y, x = np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)
+    top, left = int(y), int(x)
+    rows, columns = [top, min(top + 1, h - 1)], [left, min(left + 1, w - 1)]
+    return np.array([1 - y + top, y - top]) @ plane[np.ix_(rows, columns)] @ np.array([1 - x + left, x - left])
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("aligned, ratio", [(True, 2), (False, -1)])
+def test_roi_align(layout, aligned, ratio, ctx):
+    maps = rng.random((2, 3, 9, 8), dtype=np.float32)
+    rois = np.array([[1, 2, 3, 11, 14], [0, -4, 0, 30, 9], [1, 5, 5, 5, 5]], np.float32)
+    expected = np.zeros((3, 3, 2, 3))
+    for k, (image, *corners) in enumerate(rois):
+        x1, y1, x2, y2 = np.array(corners) / 2 - aligned * 0.5
+        sizes = [size if aligned else max(size, 1) for size in (y2 - y1, x2 - x1)]
+        steps = [size / bins for size, bins in zip(sizes, (2, 3))]
+        counts = [ratio if ratio > 0 else int(np.ceil(step)) for step in steps]
+        for c, p, q in np.ndindex(3, 2, 3):
+            values = [
+                sampled(maps[int(image), c], y1 + steps[0] * (p + (i + 0.5) / counts[0]), x1 + steps[1] * (q + (j + 0.5) / counts[1]))
+                for i, j in np.ndindex(*counts)
+            ]
+            expected[k, c, p, q] = np.mean(values)
+    def to(a):
+        return np.ascontiguousarray(a.transpose(0, 2, 3, 1)) if layout == "NHWC" else a
+    options = dict(spatial_scale=0.5, sampling_ratio=ratio, aligned=aligned, layout=layout, ctx=ctx)
+    y = omma.roi_align(to(maps), rois, (2, 3), **options)
+    np.testing.assert_allclose(y, to(expected), atol=1e-5)
+    apart = omma.roi_align(to(maps), rois[:, 1:], (2, 3), batch_indices=rois[:, 0].astype(np.int32), **options)
+    assert np.array_equal(apart, y)
+    dx = omma.roi_align_backward(y, rois, to(maps).shape, **options)
+    np.testing.assert_allclose(np.vdot(dx, to(maps)), np.vdot(y, y), rtol=1e-5)
+    largest = omma.roi_align(to(maps), rois, (2, 3), mode="max_sample", **options)
+    assert np.all(largest >= y - 1e-6)
+    dx = omma.roi_align_backward(y, rois, to(maps).shape, mode="max_sample", x=to(maps), **options)
+    np.testing.assert_allclose(np.vdot(dx, to(maps)), np.vdot(y, largest), rtol=1e-5)
+
+
+def test_roi_pool(ctx):
+    maps = rng.random((1, 2, 6, 8), dtype=np.float32)
+    rois = np.array([[0, 0, 0, 7, 5]], np.float32)
+    expected = maps.reshape(2, 2, 3, 2, 4).transpose(0, 1, 3, 2, 4).reshape(1, 2, 2, 2, 12)
+    y, argmax = omma.roi_pool(maps, rois, 2, return_argmax=True, ctx=ctx)
+    assert np.array_equal(y, expected.max(-1)) and argmax.dtype == np.int32
+    assert np.array_equal(np.take_along_axis(maps.reshape(1, 2, -1), argmax.reshape(1, 2, -1), 2), y.reshape(1, 2, -1))
+    dx = omma.roi_pool_backward(y, rois, argmax, maps.shape, ctx=ctx)
+    assert np.array_equal(dx != 0, np.isin(maps, y)) and dx.sum() == pytest.approx(y.sum())
+    out = np.empty_like(y), np.empty_like(argmax)
+    assert omma.roi_pool(maps, rois[:, 1:], 2, return_argmax=True, batch_indices=[0], out=out)[1] is out[1]
+    assert np.array_equal(out[0], y)
 
 
 def boxes(count):

@@ -7,9 +7,9 @@
 
 use super::Segment;
 use super::transform::{MAX_T, Square, Transform};
+use crate::conv::gather::channels_last;
 use crate::conv::params::{Extents, Image, Spec};
 use crate::simd::{MAX_LANES, Simd};
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// A tile, or a line of tiles, and where its pixels are: pixel (y, x) of channel `c` at
@@ -185,72 +185,5 @@ unsafe fn zero<S: Simd>(simd: S, to: *mut f32, count: usize) {
         // SAFETY: whole vectors of `count`.
         unsafe { simd.store_ptr(to.add(i), simd.zero()) };
         i += S::LANES;
-    }
-}
-
-/// Copies `count` channels (at most a vector of them) of `pixels` neighbouring pixels: channel `c`
-/// of pixel `i` goes to `dst[i * pitch + c]`, zeros to the other lanes.
-///
-/// # Safety
-/// Those elements of the image are readable from `src` on; a vector is writable at each
-/// pixel of `dst`.
-#[inline(always)]
-unsafe fn channels_last<S: Simd>(
-    simd: S,
-    image: &Image,
-    src: *const f32,
-    count: usize,
-    pixels: usize,
-    pitch: usize,
-    dst: *mut f32,
-) {
-    if image.x != 1 {
-        for i in 0..pixels {
-            let mut values = [0.0; MAX_LANES];
-            for (c, value) in values.iter_mut().enumerate().take(count) {
-                // SAFETY: the caller's promise.
-                *value = unsafe { *src.offset(c as isize * image.c + i as isize * image.x) };
-            }
-            // SAFETY: the caller's promise.
-            unsafe { simd.store_ptr(dst.add(i * pitch), simd.load(&values)) };
-        }
-        return;
-    }
-    let zeros = [0.0; MAX_LANES];
-    let mut rows = [zeros.as_ptr(); MAX_LANES];
-    if pixels >= S::LANES {
-        let mut i = 0;
-        loop {
-            for (c, row) in rows.iter_mut().enumerate().take(count) {
-                *row = src.wrapping_offset(c as isize * image.c + i as isize);
-            }
-            // SAFETY: a vector of pixels of each existing channel, or zeros.
-            unsafe { simd.transpose_ptr(&rows, dst.add(i * pitch), pitch) };
-            if i + S::LANES == pixels {
-                return;
-            }
-            // The last square ends with the last pixel, even if it repeats some.
-            i = (i + S::LANES).min(pixels - S::LANES);
-        }
-    }
-    let mut square = MaybeUninit::<[f32; MAX_LANES * MAX_LANES]>::uninit();
-    let mut turned = MaybeUninit::<[f32; MAX_LANES * MAX_LANES]>::uninit();
-    let (square, turned) = (
-        square.as_mut_ptr().cast::<f32>(),
-        turned.as_mut_ptr().cast::<f32>(),
-    );
-    // SAFETY: both squares have lanes by lanes elements, and of `square` only rows that are written are
-    // read; the pixels of existing channels are readable, a vector is writable at each pixel.
-    unsafe {
-        for (c, row) in rows.iter_mut().enumerate().take(count) {
-            let place = square.add(c * S::LANES);
-            let from = src.wrapping_offset(c as isize * image.c);
-            simd.store_ptr(place, simd.load_partial_ptr(from, pixels));
-            *row = place;
-        }
-        simd.transpose_ptr(&rows, turned, S::LANES);
-        for i in 0..pixels {
-            simd.store_ptr(dst.add(i * pitch), simd.load_ptr(turned.add(i * S::LANES)));
-        }
     }
 }

@@ -26,7 +26,16 @@ macro_rules! over_slice {
         }
     )*};
 }
-over_slice!(exp, exp_nonpositive, log, tanh, erf, sigmoid);
+over_slice!(
+    exp,
+    exp_nonpositive,
+    log,
+    tanh,
+    erf,
+    sigmoid,
+    gelu,
+    gelu_tanh
+);
 
 /// The distance from `got` to `want` in units of the last place of `want`,
 /// as if the exponent had no upper end.
@@ -227,6 +236,67 @@ fn exp_nonpositive_is_accurate() {
         (NAN, NAN),
     ];
     exactly("exp_nonpositive", exp_nonpositive, &cases);
+}
+
+/// The largest error beside `max(|result|, min(|x|, 1))`.
+fn within_of_size(name: &str, apply: Apply, truth: fn(f64) -> f64, limit: f64) {
+    for isa in isas() {
+        let worst = Mutex::new((0.0, 0.0));
+        sampled(|x| {
+            let mut y = vec![0.0; x.len()];
+            apply(isa, x, &mut y);
+            for (&x, &y) in x.iter().zip(&y).filter(|(x, _)| x.is_finite()) {
+                let want = truth(f64::from(x));
+                let size = want.abs().max(f64::from(x).abs().min(1.0)).max(1e-30);
+                let error = (f64::from(y) - want).abs() / size;
+                let mut worst = worst.lock().unwrap();
+                if error.is_nan() || error > worst.0 {
+                    *worst = (error, x);
+                }
+            }
+        });
+        let (error, x) = worst.into_inner().unwrap();
+        println!("{name} on {}: {error:.3e} at {x:e}", isa.tier().name());
+        assert!(
+            error <= limit,
+            "{name}({x:e}) on {} is {error:e} off",
+            isa.tier().name()
+        );
+    }
+}
+
+#[test]
+fn gelu_is_accurate() {
+    let truth = |x: f64| x / 2.0 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2);
+    within_of_size("gelu", gelu, truth, 3e-7);
+    let cases = [
+        (0.0, 0.0),
+        (-0.0, -0.0),
+        (INF, INF),
+        (-INF, NAN),
+        (NAN, NAN),
+        (f32::MIN, -0.0),
+    ];
+    exactly("gelu", gelu, &cases);
+}
+
+#[test]
+fn gelu_tanh_is_accurate() {
+    // With the sum in front of the hyperbolic tangent written as a quotient, which does not cancel.
+    let truth = |x: f64| {
+        let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
+        x / (1.0 + (-2.0 * u).exp())
+    };
+    within_of_size("gelu_tanh", gelu_tanh, truth, 4e-7);
+    let cases = [
+        (0.0, 0.0),
+        (-0.0, -0.0),
+        (INF, INF),
+        (-INF, NAN),
+        (NAN, NAN),
+        (f32::MIN, -0.0),
+    ];
+    exactly("gelu_tanh", gelu_tanh, &cases);
 }
 
 #[test]

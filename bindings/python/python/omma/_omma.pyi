@@ -10,8 +10,10 @@ from typing_extensions import Self, TypeVar
 __all__ = [
     "Context",
     "Conv2d",
+    "ConvTranspose2d",
     "Letterbox",
     "Linear",
+    "attention",
     "avg_pool2d",
     "batched_nms",
     "box_convert",
@@ -19,6 +21,7 @@ __all__ = [
     "box_iou_3d",
     "box_iou_elementwise",
     "conv2d",
+    "conv_transpose2d",
     "gelu",
     "gelu_tanh",
     "get_num_threads",
@@ -26,6 +29,7 @@ __all__ = [
     "image_to_tensor",
     "isa",
     "isa_available",
+    "layer_norm",
     "leaky_relu",
     "letterbox",
     "linear",
@@ -39,6 +43,11 @@ __all__ = [
     "relu",
     "relu6",
     "resize",
+    "rms_norm",
+    "roi_align",
+    "roi_align_backward",
+    "roi_pool",
+    "roi_pool_backward",
     "set_num_threads",
     "sigmoid",
     "silu",
@@ -68,6 +77,7 @@ _Scalars: TypeAlias = float | Sequence[float] | Sequence[Sequence[Any]]
 _Floats: TypeAlias = npt.NDArray[np.float32] | _DLPack | _Scalars
 _Integers: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.int32] | _DLPack | Sequence[int]
 _Float32: TypeAlias = npt.NDArray[np.float32]
+_Int32: TypeAlias = npt.NDArray[np.int32]
 _Int64: TypeAlias = npt.NDArray[np.int64]
 _Pair: TypeAlias = int | tuple[int, int] | Sequence[int]
 _Sides: TypeAlias = int | tuple[int, int] | tuple[int, int, int, int] | Sequence[int]
@@ -79,8 +89,10 @@ _LinearActivation: TypeAlias = Literal[
     "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "silu", "hardswish", "gelu", "gelu_tanh"
 ]
 _Activation: TypeAlias = _LinearActivation | Literal["prelu"]
+_Mask: TypeAlias = npt.NDArray[np.bool_] | npt.NDArray[np.float32] | _DLPack
 _Kind: TypeAlias = Literal["iou", "giou", "diou", "ciou"]
 _Format: TypeAlias = Literal["xyxy", "xywh", "cxcywh", "corners"]
+_RoiAlignMode: TypeAlias = Literal["avg", "max", "max_sample"]
 _Overlap: TypeAlias = Literal["union", "min"]
 _Interpolation: TypeAlias = Literal["linear", "nearest", "cubic", "area"]
 _Coordinates: TypeAlias = Literal["half_pixel", "align_corners", "asymmetric"]
@@ -158,6 +170,46 @@ class Conv2d:
     ) -> _Out: ...
     def describe(self) -> str: ...
 
+def conv_transpose2d(
+    x: _Floats,
+    w: _Floats,
+    bias: _Floats | None = None,
+    *,
+    stride: _Pair = 1,
+    padding: _Sides = 0,
+    output_padding: _Pair = 0,
+    dilation: _Pair = 1,
+    groups: int = 1,
+    activation: _Activation | None = None,
+    negative_slope: float = 0.01,
+    activation_slope: _Floats | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@final
+class ConvTranspose2d:
+    def __new__(
+        cls,
+        w: _Floats,
+        bias: _Floats | None = None,
+        *,
+        stride: _Pair = 1,
+        padding: _Sides = 0,
+        output_padding: _Pair = 0,
+        dilation: _Pair = 1,
+        groups: int = 1,
+        activation: _Activation | None = None,
+        negative_slope: float = 0.01,
+        activation_slope: _Floats | None = None,
+        layout: _Layout = "NCHW",
+        ctx: Context | None = None,
+    ) -> Self: ...
+    def run(
+        self, x: _Floats, out: _Out | None = None, *, ctx: Context | None = None
+    ) -> _Out: ...
+    def describe(self) -> str: ...
+
 def matmul(
     a: _Floats, b: _Floats, *, out: _Out | None = None, ctx: Context | None = None
 ) -> _Out: ...
@@ -187,6 +239,86 @@ class Linear:
     ) -> _Out: ...
     def describe(self) -> str: ...
 
+@overload
+def attention(
+    q: _Floats,
+    k: _Floats,
+    v: _Floats,
+    *,
+    mask: _Mask | None = None,
+    causal: bool = False,
+    causal_offset: int = 0,
+    scale: float | None = None,
+    softcap: float = 0.0,
+    return_log_sum_exp: Literal[False] = False,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def attention(
+    q: _Floats,
+    k: _Floats,
+    v: _Floats,
+    *,
+    mask: _Mask | None = None,
+    causal: bool = False,
+    causal_offset: int = 0,
+    scale: float | None = None,
+    softcap: float = 0.0,
+    return_log_sum_exp: Literal[True],
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Out, _Float32]: ...
+@overload
+def layer_norm(
+    x: _Floats,
+    gamma: _Floats | None = None,
+    beta: _Floats | None = None,
+    eps: float = 1e-5,
+    *,
+    axis: int = -1,
+    residual: _Floats | None = None,
+    return_sum: Literal[False] = False,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def layer_norm(
+    x: _Floats,
+    gamma: _Floats | None = None,
+    beta: _Floats | None = None,
+    eps: float = 1e-5,
+    *,
+    axis: int = -1,
+    residual: _Floats | None = None,
+    return_sum: Literal[True],
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Out, _Float32]: ...
+@overload
+def rms_norm(
+    x: _Floats,
+    gamma: _Floats | None = None,
+    eps: float = 1e-5,
+    *,
+    axis: int = -1,
+    residual: _Floats | None = None,
+    return_sum: Literal[False] = False,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def rms_norm(
+    x: _Floats,
+    gamma: _Floats | None = None,
+    eps: float = 1e-5,
+    *,
+    axis: int = -1,
+    residual: _Floats | None = None,
+    return_sum: Literal[True],
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Out, _Float32]: ...
 def relu(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
 def relu6(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
 def sigmoid(x: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
@@ -426,3 +558,69 @@ class Letterbox:
     def scale_x(self) -> float: ...
 
 def letterbox(image_hw: _Size, frame_hw: _Size) -> Letterbox: ...
+def roi_align(
+    x: _Floats,
+    rois: _Floats,
+    output_size: _Pair,
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = -1,
+    aligned: bool = False,
+    *,
+    mode: _RoiAlignMode = "avg",
+    batch_indices: _Integers | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+def roi_align_backward(
+    dy: _Floats,
+    rois: _Floats,
+    input_shape: Sequence[int],
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = -1,
+    aligned: bool = False,
+    *,
+    mode: _RoiAlignMode = "avg",
+    batch_indices: _Integers | None = None,
+    x: _Floats | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def roi_pool(
+    x: _Floats,
+    rois: _Floats,
+    output_size: _Pair,
+    spatial_scale: float = 1.0,
+    *,
+    return_argmax: Literal[False] = False,
+    batch_indices: _Integers | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def roi_pool(
+    x: _Floats,
+    rois: _Floats,
+    output_size: _Pair,
+    spatial_scale: float = 1.0,
+    *,
+    return_argmax: Literal[True],
+    batch_indices: _Integers | None = None,
+    layout: _Layout = "NCHW",
+    out: tuple[_Float32, _Int32] | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Float32, _Int32]: ...
+def roi_pool_backward(
+    dy: _Floats,
+    rois: _Floats,
+    argmax: _Int32 | _DLPack,
+    input_shape: Sequence[int],
+    *,
+    batch_indices: _Integers | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
