@@ -110,7 +110,7 @@ pub fn matrix_nms<T: Element + Into<i64>>(
         ensure!(!value.is_nan(), InvalidArgument, "{op}: {name} is NaN");
     }
     ensure!(
-        params.sigma > 0.0,
+        params.sigma > 0.0 && params.sigma.is_finite(),
         InvalidArgument,
         "{op}: sigma is {}, expected a positive number",
         params.sigma

@@ -21,6 +21,7 @@ mod nms;
 mod order;
 mod rule;
 mod soft;
+mod strips;
 mod yolo;
 
 pub use convert::box_convert;

@@ -139,7 +139,7 @@ fn check(
         "{op}: score_threshold is NaN"
     );
     ensure!(
-        params.sigma > 0.0,
+        params.sigma > 0.0 && params.sigma.is_finite(),
         InvalidArgument,
         "{op}: sigma is {}, expected a positive number",
         params.sigma

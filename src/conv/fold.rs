@@ -74,9 +74,9 @@ pub fn fold_batch_norm(
     forbid_overlap(op, "output_bias", &out_bias, "weight", weight)?;
     forbid_overlap(op, "output_bias", &out_bias, "output_weight", &out_weight)?;
     ensure!(
-        norm.eps >= 0.0,
+        norm.eps.is_finite() && norm.eps.is_sign_positive(),
         InvalidArgument,
-        "{op}: eps is {}, the least is 0",
+        "{op}: eps is {}, expected a finite number from 0 on",
         norm.eps
     );
     let at = |array: Option<&View<'_, f32>>, o: usize, default: f64| {
