@@ -91,15 +91,6 @@ template <typename T> inline T omma_init_()
 /** Complete IoU: distance IoU less a term for differing aspect ratios. */
 #define OMMA_CIOU 3
 
-/** The intersection is divided by the union. */
-#define OMMA_OVERLAP_UNION 0
-
-/** The intersection is divided by the smaller of both areas. */
-#define OMMA_OVERLAP_MIN 1
-
-/** In `OmmaNmsParams::flags`: `score_threshold` is set. */
-#define OMMA_NMS_SCORE_THRESHOLD 1
-
 /** The fastest tier that the CPU has. */
 #define OMMA_ISA_DEFAULT 0
 
@@ -174,6 +165,39 @@ template <typename T> inline T omma_init_()
 /** Images (N, H, W, C), weights (O, KH, KW, C / groups). */
 #define OMMA_LAYOUT_NHWC 1
 
+/** The intersection is divided by the union. */
+#define OMMA_OVERLAP_UNION 0
+
+/** The intersection is divided by the smaller of both areas. */
+#define OMMA_OVERLAP_MIN 1
+
+/** In `OmmaNmsParams::flags`: `score_threshold` is set. */
+#define OMMA_NMS_SCORE_THRESHOLD 1
+
+/** Soft suppression: `score *= 1 - iou` where `iou` is above the threshold. */
+#define OMMA_SOFT_NMS_LINEAR 0
+
+/** Soft suppression: `score *= exp(-iou² / sigma)`. */
+#define OMMA_SOFT_NMS_GAUSSIAN 1
+
+/** Soft suppression: `score = 0` where `iou` is above the threshold, as in the usual suppression. */
+#define OMMA_SOFT_NMS_GREEDY 2
+
+/** In `OmmaSoftNmsParams::flags`: `iou_threshold` is set. */
+#define OMMA_SOFT_NMS_IOU_THRESHOLD 1
+
+/** In `OmmaSoftNmsParams::flags`: `score_threshold` is set. */
+#define OMMA_SOFT_NMS_SCORE_THRESHOLD 2
+
+/** Matrix suppression: the factor of an overlap is `(1 - iou) / (1 - most)`. */
+#define OMMA_MATRIX_NMS_LINEAR 0
+
+/** Matrix suppression: the factor of an overlap is `exp(-sigma (iou² - most²))`. */
+#define OMMA_MATRIX_NMS_GAUSSIAN 1
+
+/** In `OmmaMatrixNmsParams::flags`: `score_threshold` is set. */
+#define OMMA_MATRIX_NMS_SCORE_THRESHOLD 1
+
 /** In `OmmaLeakyReluParams::flags`: `negative_slope` is set. */
 #define OMMA_LEAKY_RELU_NEGATIVE_SLOPE 1
 
@@ -201,6 +225,21 @@ template <typename T> inline T omma_init_()
  */
 #define OMMA_POOL_EXCLUDE_PAD 2
 
+/** Bins are means of their samples; samples outside of the map count, as 0. */
+#define OMMA_ROI_ALIGN_AVG 0
+
+/** Bins are the largest of all `weight * pixel` of the four pixels of each sample: ONNX's `mode="max"`. */
+#define OMMA_ROI_ALIGN_MAX 1
+
+/** Bins are the largest of their samples. */
+#define OMMA_ROI_ALIGN_MAX_SAMPLE 2
+
+/**
+ * In `OmmaRoiAlignParams::flags`: coordinates are those of corners of pixels, so that half a pixel is
+ * subtracted. Otherwise they are those of centres, and a RoI is one pixel long and wide at least.
+ */
+#define OMMA_ROI_ALIGN_ALIGNED 1
+
 /** Major version of this header; the soname follows it. */
 #define OMMA_VERSION_MAJOR 0
 
@@ -224,6 +263,30 @@ template <typename T> inline T omma_init_()
 
 /** Truth value in a byte. */
 #define OMMA_DTYPE_BOOL 6
+
+/** A head (B, 4 + C, N): centre and size in pixels, class scores; as YOLOv8 and later are exported. */
+#define OMMA_YOLO_V8 0
+
+/** A head (B, N, 5 + C): centre and size in pixels, objectness, class scores; as YOLOv5 and v7 are exported. */
+#define OMMA_YOLO_V5 1
+
+/** A head (B, A (5 + C), H, W) or (B, A, H, W, 5 + C): the cells of a grid, with boxes as in YOLOv3. */
+#define OMMA_YOLO_GRID_V3 2
+
+/** A head (B, A (5 + C), H, W) or (B, A, H, W, 5 + C): the cells of a grid, with boxes as in YOLOv5 and v7. */
+#define OMMA_YOLO_GRID_V5 3
+
+/** Numbers of a grid are logits, those of other heads are probabilities. */
+#define OMMA_YOLO_VALUES_DEFAULT 0
+
+/** Objectness and class scores (of grids also offsets, and sizes of v5) have been through the sigmoid. */
+#define OMMA_YOLO_PROBABILITIES 1
+
+/** The same are still to go through the sigmoid. */
+#define OMMA_YOLO_LOGITS 2
+
+/** In `OmmaYoloDecodeParams::flags`: every class above the threshold is a detection, not only the best. */
+#define OMMA_YOLO_MULTI_LABEL 1
 
 /**
  * Threads, instruction set and scratch memory of a run of operators.
@@ -317,29 +380,15 @@ typedef struct OmmaBoxIouParams {
     int32_t offset;
 } OmmaBoxIouParams;
 
-/** How boxes suppress each other. */
-typedef struct OmmaNmsParams {
-    /** `sizeof(OmmaNmsParams)`. */
+/** From which format to which. */
+typedef struct OmmaBoxConvertParams {
+    /** `sizeof(OmmaBoxConvertParams)`. */
     uint32_t struct_size;
-    /** 0 or `OMMA_NMS_SCORE_THRESHOLD`. */
-    uint32_t flags;
-    /** A box is suppressed when a better kept one overlaps it by more. Taken literally; not NaN. */
-    double iou_threshold;
-    /** With `OMMA_NMS_SCORE_THRESHOLD`: boxes whose score is not larger (or NaN) are left out. */
-    double score_threshold;
-    /** The most boxes to keep, 0 for no limit. */
-    int64_t max_output;
-    /** Only that many boxes with the best scores take part, 0 for all. */
-    int64_t max_candidates;
-    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
-    int32_t format;
-    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
-    int32_t offset;
-    /** `OMMA_OVERLAP_UNION` or `OMMA_OVERLAP_MIN`. */
-    int32_t overlap;
-    /** 0. */
-    uint32_t reserved;
-} OmmaNmsParams;
+    /** An `OMMA_BOX_…`: what the boxes are. */
+    int32_t in_fmt;
+    /** An `OMMA_BOX_…`: what the output is; `OMMA_BOX_CORNERS` means `OMMA_BOX_XYXY`. */
+    int32_t out_fmt;
+} OmmaBoxConvertParams;
 
 /** A task that a caller's `parallel_for` runs. */
 typedef void (*OmmaTask)(void *arg, size_t index);
@@ -432,6 +481,56 @@ typedef struct OmmaConvTranspose2dParams {
     const struct OmmaTensor *activation_slope;
 } OmmaConvTranspose2dParams;
 
+/** Options of `omma_fold_batch_norm`; zero in a field is its default. */
+typedef struct OmmaFoldBatchNormParams {
+    /** `sizeof(OmmaFoldBatchNormParams)`. */
+    uint32_t struct_size;
+    /** Added to the variances; 0 is 1e-5. */
+    float eps;
+} OmmaFoldBatchNormParams;
+
+/** Options of `omma_merge_parallel_conv2d`; zero in a field is its default. */
+typedef struct OmmaMergeParallelConv2dParams {
+    /** `sizeof(OmmaMergeParallelConv2dParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_LAYOUT_…`: the order of axes of the weights. */
+    int32_t layout;
+} OmmaMergeParallelConv2dParams;
+
+/** Options of `omma_merge_conv2d_avg_pool2d`. */
+typedef struct OmmaMergeConv2dAvgPool2dParams {
+    /** `sizeof(OmmaMergeConv2dAvgPool2dParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_LAYOUT_…`: the order of axes of the weights. */
+    int32_t layout;
+    /** The window of the pooling; required. */
+    int32_t kernel_size[2];
+    /** The stride of the convolution; 0 is 1. */
+    int32_t stride[2];
+} OmmaMergeConv2dAvgPool2dParams;
+
+/** A layer with a window, along one axis. */
+typedef struct OmmaWindow {
+    /** Taps. */
+    uint32_t kernel;
+    /** Inputs from output to output; 0 is 1. */
+    uint32_t stride;
+    /** Zeros before the input. */
+    uint32_t padding;
+    /** Distance of the taps; 0 is 1. */
+    uint32_t dilation;
+} OmmaWindow;
+
+/** What an output of a stack of layers sees of the input of the first, along one axis. */
+typedef struct OmmaReceptiveField {
+    /** Inputs that an output sees, from the first to the last. */
+    int64_t size;
+    /** Inputs from the field of an output to that of the next. */
+    int64_t stride;
+    /** The first input that the first output sees; negative in the padding. */
+    int64_t start;
+} OmmaReceptiveField;
+
 /** Options of `omma_resize`; zero in a field is its default. */
 typedef struct OmmaResizeParams {
     /** `sizeof(OmmaResizeParams)`. */
@@ -499,6 +598,76 @@ typedef struct OmmaLinearParams {
     /** 0. */
     uint32_t flags;
 } OmmaLinearParams;
+
+/** How boxes suppress each other. */
+typedef struct OmmaNmsParams {
+    /** `sizeof(OmmaNmsParams)`. */
+    uint32_t struct_size;
+    /** 0 or `OMMA_NMS_SCORE_THRESHOLD`. */
+    uint32_t flags;
+    /** A box is suppressed when a better kept one overlaps it by more. Taken literally; not NaN. */
+    double iou_threshold;
+    /** With `OMMA_NMS_SCORE_THRESHOLD`: boxes whose score is not larger (or NaN) are left out. */
+    double score_threshold;
+    /** The most boxes to keep, 0 for no limit. */
+    int64_t max_output;
+    /** Only that many boxes with the best scores take part, 0 for all. */
+    int64_t max_candidates;
+    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
+    int32_t format;
+    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
+    int32_t offset;
+    /** `OMMA_OVERLAP_UNION` or `OMMA_OVERLAP_MIN`. */
+    int32_t overlap;
+    /** 0. */
+    uint32_t reserved;
+} OmmaNmsParams;
+
+/** How overlap lowers scores one box after the other. */
+typedef struct OmmaSoftNmsParams {
+    /** `sizeof(OmmaSoftNmsParams)`. */
+    uint32_t struct_size;
+    /** A sum of `OMMA_SOFT_NMS_IOU_THRESHOLD` and `OMMA_SOFT_NMS_SCORE_THRESHOLD`, or 0. */
+    uint32_t flags;
+    /** `OMMA_SOFT_NMS_LINEAR`, `OMMA_SOFT_NMS_GAUSSIAN` or `OMMA_SOFT_NMS_GREEDY`. */
+    int32_t method;
+    /** Of the Gaussian, positive; 0 means 0.5. */
+    float sigma;
+    /** With `OMMA_SOFT_NMS_IOU_THRESHOLD`: overlap that does not matter but to the Gaussian; else 0.3. */
+    double iou_threshold;
+    /** With `OMMA_SOFT_NMS_SCORE_THRESHOLD`: boxes are dropped as soon as their score is below; else 0.001. */
+    double score_threshold;
+    /** The most boxes to keep, 0 for no limit. */
+    int64_t max_output;
+    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
+    int32_t format;
+    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
+    int32_t offset;
+} OmmaSoftNmsParams;
+
+/** How overlap lowers all scores at once. */
+typedef struct OmmaMatrixNmsParams {
+    /** `sizeof(OmmaMatrixNmsParams)`. */
+    uint32_t struct_size;
+    /** 0 or `OMMA_MATRIX_NMS_SCORE_THRESHOLD`. */
+    uint32_t flags;
+    /** `OMMA_MATRIX_NMS_LINEAR` or `OMMA_MATRIX_NMS_GAUSSIAN`. */
+    int32_t method;
+    /** Of the Gaussian, positive; 0 means 2. */
+    float sigma;
+    /** With `OMMA_MATRIX_NMS_SCORE_THRESHOLD`: boxes whose score is not larger (or NaN) are left out. */
+    double score_threshold;
+    /** Boxes whose lowered score is not larger are left out of the result. */
+    double post_threshold;
+    /** The most boxes to keep, 0 for no limit. */
+    int64_t max_output;
+    /** Only that many boxes with the best scores take part, 0 for all. */
+    int64_t max_candidates;
+    /** An `OMMA_BOX_…`: what the four numbers of a box are. */
+    int32_t format;
+    /** 0, or 1 for boxes that end with their last pixel included (sides are `x2 - x1 + 1`). */
+    int32_t offset;
+} OmmaMatrixNmsParams;
 
 /** Options of `omma_leaky_relu`. */
 typedef struct OmmaLeakyReluParams {
@@ -589,6 +758,61 @@ typedef struct OmmaAvgPool2dParams {
     int32_t divisor_override;
 } OmmaAvgPool2dParams;
 
+/** Options of `omma_roi_align` and its gradient; zero in a field is its default. */
+typedef struct OmmaRoiAlignParams {
+    /** `sizeof(OmmaRoiAlignParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_ROI_ALIGN_ALIGNED` or 0. */
+    uint32_t flags;
+    /** From coordinates to those of the map, positive; 0 is 1. */
+    double spatial_scale;
+    /** Rows and columns of bins. Required. */
+    int32_t output_size[2];
+    /** Samples of a bin in each direction, at most 1024; 0 or less: as many as it has pixels, rounded up. */
+    int32_t sampling_ratio;
+    /** An `OMMA_ROI_ALIGN_…`: what becomes of the samples of a bin. */
+    int32_t mode;
+    /** An `OMMA_LAYOUT_…`: the order of axes of maps and bins. */
+    int32_t layout;
+    /** Zero. */
+    int32_t reserved;
+} OmmaRoiAlignParams;
+
+/** Options of `omma_roi_pool` and its gradient; zero in a field is its default. */
+typedef struct OmmaRoiPoolParams {
+    /** `sizeof(OmmaRoiPoolParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_LAYOUT_…`: the order of axes of maps and bins. */
+    int32_t layout;
+    /** From coordinates to those of the map, positive; 0 is 1. */
+    double spatial_scale;
+    /** Rows and columns of bins. Required. */
+    int32_t output_size[2];
+} OmmaRoiPoolParams;
+
+/** How a head of YOLO is read. */
+typedef struct OmmaYoloDecodeParams {
+    /** `sizeof(OmmaYoloDecodeParams)`. */
+    uint32_t struct_size;
+    /** 0 or `OMMA_YOLO_MULTI_LABEL`. */
+    uint32_t flags;
+    /** A detection has a score larger than that. Taken literally; not NaN. */
+    double score_threshold;
+    /** `OMMA_YOLO_V8`, `OMMA_YOLO_V5`, `OMMA_YOLO_GRID_V3` or `OMMA_YOLO_GRID_V5`. */
+    int32_t head;
+    /** `OMMA_YOLO_VALUES_DEFAULT`, `OMMA_YOLO_PROBABILITIES` or `OMMA_YOLO_LOGITS`. */
+    int32_t values;
+    /** Classes of the head, 0 for all that there is room for; what follows them is ignored. */
+    int64_t num_classes;
+    /** Pixels from cell to cell of a grid; 0 for other heads. */
+    float stride;
+    /**
+     * How far an offset in a grid reaches: `scale_xy * sigmoid(t) - (scale_xy - 1) / 2` cells. 0 is
+     * the usual one, 1 of v3 and 2 of v5.
+     */
+    float scale_xy;
+} OmmaYoloDecodeParams;
+
 /** Success. */
 #define OMMA_OK 0
 
@@ -673,46 +897,35 @@ OmmaStatus omma_box_iou_elementwise(const struct OmmaContext *ctx,
                                     const struct OmmaTensor *output);
 
 /**
- * Greedy non-maximum suppression: of `boxes` (N, 4) f32 with `scores` (N) f32,
- * the indices of those that no better kept one overlaps by more than
- * `iou_threshold`, best first, to the first `count` elements of `indices` (any
- * length) int64; the rest of `indices` is not written.
+ * The volume that each box of `a` (N, 6) shares with each box of `b` (M, 6) over that of their
+ * union, to `output` (N, M), all f32; a box is (x1, y1, z1, x2, y2, z2).
  *
- * Equal to torchvision's `nms` index by index: equal scores rank by index, NaN
- * scores rank first, boxes without area or with a NaN neither suppress nor are
- * suppressed (while the threshold is not negative).
- *
- * When `indices` is too short, the result is `OMMA_BUFFER_TOO_SMALL`, `count` is
- * the length needed, and nothing else is written. N, or `max_output` if
- * smaller, always suffices.
+ * Boxes that only touch share nothing. 0/0 counts as 0, a NaN in a box gives NaN. `output` may not
+ * overlap an input.
  *
  * The caller ensures:
- * Pointers are NULL or valid as documented for contexts, params and tensors;
- * `count` is NULL or valid for writing.
+ * Pointers are NULL or valid as documented for contexts and tensors.
  */
-OmmaStatus omma_nms(const struct OmmaContext *ctx,
-                    const struct OmmaNmsParams *params,
-                    const struct OmmaTensor *boxes,
-                    const struct OmmaTensor *scores,
-                    const struct OmmaTensor *indices,
-                    int64_t *count);
+OmmaStatus omma_box_iou_3d(const struct OmmaContext *ctx,
+                           const struct OmmaTensor *a,
+                           const struct OmmaTensor *b,
+                           const struct OmmaTensor *output);
 
 /**
- * As `omma_nms`, among the boxes of each class alone; `classes` (N) is int64 or
- * int32, any values. The result is ordered by score over all classes, equal
- * scores by index; the limits in `params` count over all classes.
+ * `boxes` (…, 4) in another format, to `output` of the same shape, both f32.
+ *
+ * The arithmetic is that of torchvision's `box_convert`: sizes are `x2 - x1`, centres
+ * `(x1 + x2) / 2`, and what is neither from nor to corners goes by way of them. A format that
+ * stays is a copy; `OMMA_BOX_CORNERS` as `in_fmt` puts the corners in order. `output` may be the very
+ * array `boxes`, and may otherwise not overlap it.
  *
  * The caller ensures:
- * Pointers are NULL or valid as documented for contexts, params and tensors;
- * `count` is NULL or valid for writing.
+ * Pointers are NULL or valid as documented for contexts, params and tensors.
  */
-OmmaStatus omma_batched_nms(const struct OmmaContext *ctx,
-                            const struct OmmaNmsParams *params,
+OmmaStatus omma_box_convert(const struct OmmaContext *ctx,
+                            const struct OmmaBoxConvertParams *params,
                             const struct OmmaTensor *boxes,
-                            const struct OmmaTensor *scores,
-                            const struct OmmaTensor *classes,
-                            const struct OmmaTensor *indices,
-                            int64_t *count);
+                            const struct OmmaTensor *output);
 
 /**
  * Makes a context. `options` may be NULL: all cores, the fastest tier, the system's memory.
@@ -929,6 +1142,78 @@ void omma_conv_transpose2d_describe(const struct OmmaConvTranspose2d *plan, char
 void omma_conv_transpose2d_destroy(struct OmmaConvTranspose2d *plan);
 
 /**
+ * Folds a batch normalization behind a convolution or linear layer into its weight and bias, in float32:
+ * `weight' = weight * gamma / sqrt(variance + eps)`,
+ * `bias' = (bias - mean) * gamma / sqrt(variance + eps) + beta`.
+ *
+ * `weight` has the O output channels as its first axis and any rank; `bias` (O,) or NULL for zeros, `gamma` (O,) or NULL
+ * for ones, `beta` (O,) or NULL for zeros, `mean` and `variance` (O,), `output_weight` of the shape of `weight`,
+ * `output_bias` (O,). The outputs may be the very arrays of `weight` and `bias`; other overlap with an input is an
+ * error. Computed in f64 and rounded once; a variance below `-eps` gives NaN.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_fold_batch_norm(const struct OmmaContext *ctx,
+                                const struct OmmaFoldBatchNormParams *params,
+                                const struct OmmaTensor *weight,
+                                const struct OmmaTensor *bias,
+                                const struct OmmaTensor *gamma,
+                                const struct OmmaTensor *beta,
+                                const struct OmmaTensor *mean,
+                                const struct OmmaTensor *variance,
+                                const struct OmmaTensor *output_weight,
+                                const struct OmmaTensor *output_bias);
+
+/**
+ * One convolution in place of two that see the same input and whose outputs are added (the branches of a RepVGG
+ * block): the windows are added, the smaller one centred in the larger, and so are the biases.
+ *
+ * `weight_1` and `weight_2` (O, C / groups, KH, KW), or (O, KH, KW, C / groups), with odd windows of
+ * any two sizes; `bias_1` and `bias_2` (O,) or NULL for zeros; `output_weight` with the larger extents
+ * of both, `output_bias` (O,). The convolutions agree in stride, dilation and groups, and each is padded by
+ * `dilation * (kernel - 1) / 2`; an identity is a window of 1 x 1. The outputs overlap nothing.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_merge_parallel_conv2d(const struct OmmaContext *ctx,
+                                      const struct OmmaMergeParallelConv2dParams *params,
+                                      const struct OmmaTensor *weight_1,
+                                      const struct OmmaTensor *bias_1,
+                                      const struct OmmaTensor *weight_2,
+                                      const struct OmmaTensor *bias_2,
+                                      const struct OmmaTensor *output_weight,
+                                      const struct OmmaTensor *output_bias);
+
+/**
+ * The weight of one convolution in place of a convolution and average pooling, without padding of its own, behind it.
+ *
+ * `weight` (O, C / groups, KH, KW), or (O, KH, KW, C / groups); `output_weight` the same with a
+ * window of `KH + (kernel_size - 1) * stride`, and likewise KW. The merged convolution has the padding, groups
+ * and bias of the first and the product of both strides; its dilation has to be 1. The output overlaps nothing.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_merge_conv2d_avg_pool2d(const struct OmmaContext *ctx,
+                                        const struct OmmaMergeConv2dAvgPool2dParams *params,
+                                        const struct OmmaTensor *weight,
+                                        const struct OmmaTensor *output_weight);
+
+/**
+ * The receptive field of a stack of `count` layers, the first first, along one axis; of no layers that
+ * of the input itself.
+ *
+ * The caller ensures:
+ * `layers` is valid for reading `count` windows, or NULL if there are none; `field` is NULL (an error) or valid
+ * for writing.
+ */
+OmmaStatus omma_receptive_field(const struct OmmaWindow *layers,
+                                size_t count,
+                                struct OmmaReceptiveField *field);
+
+/**
  * Resizes an image to the size of `output`.
  *
  * `image` and `output` are (H, W, C) or (H, W), both uint8 or both float32, with the same channels (any number;
@@ -1068,6 +1353,119 @@ void omma_linear_describe(const struct OmmaLinear *plan, char *text, size_t capa
  * `plan` is NULL or comes from `omma_linear_create` and was not destroyed.
  */
 void omma_linear_destroy(struct OmmaLinear *plan);
+
+/**
+ * Greedy non-maximum suppression: of `boxes` (N, 4) f32 with `scores` (N) f32,
+ * the indices of those that no better kept one overlaps by more than
+ * `iou_threshold`, best first, to the first `count` elements of `indices` (any
+ * length) int64; the rest of `indices` is not written.
+ *
+ * Equal to torchvision's `nms` index by index: equal scores rank by index, NaN
+ * scores rank first, boxes without area or with a NaN neither suppress nor are
+ * suppressed (while the threshold is not negative).
+ *
+ * When `indices` is too short, the result is `OMMA_BUFFER_TOO_SMALL`, `count` is
+ * the length needed, and nothing else is written. N, or `max_output` if
+ * smaller, always suffices.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_nms(const struct OmmaContext *ctx,
+                    const struct OmmaNmsParams *params,
+                    const struct OmmaTensor *boxes,
+                    const struct OmmaTensor *scores,
+                    const struct OmmaTensor *indices,
+                    int64_t *count);
+
+/**
+ * As `omma_nms`, among the boxes of each class alone; `classes` (N) is int64 or
+ * int32, any values. The result is ordered by score over all classes, equal
+ * scores by index; the limits in `params` count over all classes.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_batched_nms(const struct OmmaContext *ctx,
+                            const struct OmmaNmsParams *params,
+                            const struct OmmaTensor *boxes,
+                            const struct OmmaTensor *scores,
+                            const struct OmmaTensor *classes,
+                            const struct OmmaTensor *indices,
+                            int64_t *count);
+
+/**
+ * Suppression in each of B images: of `boxes` (B, N, 4) f32 with `scores` (B, N) f32 the indices
+ * within the image that `omma_nms` keeps, best first, to the rows of `indices` (B, K) int64, and how
+ * many they are to `counts` (B) int64. With `classes` (B, N), int64 or int32, not NULL, it is
+ * `omma_batched_nms` in each image.
+ *
+ * An image keeps its best K boxes at most, and at most `max_output` where that is set; K = N never
+ * cuts anything off. The rest of a row is -1. The limits of the params count for each image. Where
+ * images have fewer than N boxes, fill up with scores that a `score_threshold` leaves out.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors.
+ */
+OmmaStatus omma_nms_per_image(const struct OmmaContext *ctx,
+                              const struct OmmaNmsParams *params,
+                              const struct OmmaTensor *boxes,
+                              const struct OmmaTensor *scores,
+                              const struct OmmaTensor *classes,
+                              const struct OmmaTensor *indices,
+                              const struct OmmaTensor *counts);
+
+/**
+ * Soft suppression (Bodla et al. 2017): the best of `boxes` (N, 4) f32 with `scores` (N) f32 is
+ * selected, the scores of the others fall by their overlap with it, and so on. The indices in the
+ * order of selection and the scores at that time go to the first `count` elements of `indices`
+ * int64 and `kept_scores` f32, which are equally long; the rest is not written.
+ *
+ * Of equal scores the lowest index is selected. A box is dropped as soon as its score is below
+ * `score_threshold`, NaN or minus infinity, from the start and after each step. The overlap of
+ * empty boxes and of boxes with a NaN counts as 0.
+ *
+ * When the outputs are too short, the result is `OMMA_BUFFER_TOO_SMALL`, `count` is the length
+ * needed, and nothing else is written. N, or `max_output` if smaller, always suffices.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_soft_nms(const struct OmmaContext *ctx,
+                         const struct OmmaSoftNmsParams *params,
+                         const struct OmmaTensor *boxes,
+                         const struct OmmaTensor *scores,
+                         const struct OmmaTensor *indices,
+                         const struct OmmaTensor *kept_scores,
+                         int64_t *count);
+
+/**
+ * Matrix suppression (SOLOv2, 2020, as PaddleDetection has it for boxes): the score of each of
+ * `boxes` (N, 4) f32 with `scores` (N) f32 is lowered once, by the least of its factors with the
+ * better boxes of its class: `(1 - iou) / (1 - most)`, or `exp(-sigma (iou² - most²))`, where `most`
+ * is the largest overlap of the better box with one better still. `classes` (N) is int64 or int32,
+ * or NULL for one class. The indices by lowered score, best first, equal ones in the order of
+ * their first scores, and the lowered scores go to the first `count` elements of `indices` int64
+ * and `kept_scores` f32, which are equally long; the rest is not written.
+ *
+ * The overlap of empty boxes and of boxes with a NaN counts as 0, a factor of 0/0 as none. The
+ * limits in `params` count over all classes. When the outputs are too short: as `omma_soft_nms`.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_matrix_nms(const struct OmmaContext *ctx,
+                           const struct OmmaMatrixNmsParams *params,
+                           const struct OmmaTensor *boxes,
+                           const struct OmmaTensor *scores,
+                           const struct OmmaTensor *classes,
+                           const struct OmmaTensor *indices,
+                           const struct OmmaTensor *kept_scores,
+                           int64_t *count);
 
 /**
  * `output = max(x, 0)`, element by element, in float32.
@@ -1331,6 +1729,105 @@ OmmaStatus omma_avg_pool2d(const struct OmmaContext *ctx,
                            const struct OmmaTensor *input,
                            const struct OmmaTensor *output);
 
+/**
+ * RoIAlign: bins of `rois`, sampled bilinearly from `x`, to `output`, in float32.
+ *
+ * `x` (N, C, H, W), NHWC: (N, H, W, C). `output` (K, C, PH, PW) or (K, PH, PW, C) for PH and PW of
+ * `output_size`. `rois` (K, 5): the image, a number whose fraction is dropped, then x1, y1, x2, y2; or, with
+ * `batch_indices` (K) int64 or int32 (else NULL), (K, 4) without the image. Coordinates are multiplied by
+ * `spatial_scale`.
+ *
+ * The semantics are torchvision's: samples outside of -1 to H and -1 to W are 0, others beyond the border are on it. A
+ * NaN in a pixel that a bin gives weight to makes the bin NaN. With `OMMA_ROI_ALIGN_MAX` and `OMMA_ROI_ALIGN_MAX_SAMPLE` a bin with samples
+ * outside of the map is not below 0. A bin without samples (of an inverted RoI that is aligned and sampled adaptively, or of one with a
+ * coordinate that is NaN or infinite) is 0. An image that is not there is an error. Huge RoIs cost no more than the map that they cover.
+ *
+ * Any strides. `output` overlaps no input. K, N, C, H and W may be zero. The bits of the
+ * result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_roi_align(const struct OmmaContext *ctx,
+                          const struct OmmaRoiAlignParams *params,
+                          const struct OmmaTensor *x,
+                          const struct OmmaTensor *rois,
+                          const struct OmmaTensor *batch_indices,
+                          const struct OmmaTensor *output);
+
+/**
+ * The gradient of `omma_roi_align` with respect to its `x`, to `dx`, in float32.
+ *
+ * `dy` has the shape of that call's `output`, `dx` that of its `x`; `rois`, `batch_indices` and `params` are those of that call.
+ * `x` is its `x`, and NULL is enough for `OMMA_ROI_ALIGN_AVG`.
+ *
+ * The gradient of a maximum goes to what was the maximum, the first in the order of samples when several are
+ * equal: to one pixel, times its weight (`OMMA_ROI_ALIGN_MAX`), or to the four pixels of a sample
+ * (`OMMA_ROI_ALIGN_MAX_SAMPLE`); it is lost where the maximum is the 0 of samples outside of the map.
+ *
+ * Any strides. `dx` overlaps no input. The bits of the result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_roi_align_backward(const struct OmmaContext *ctx,
+                                   const struct OmmaRoiAlignParams *params,
+                                   const struct OmmaTensor *dy,
+                                   const struct OmmaTensor *rois,
+                                   const struct OmmaTensor *batch_indices,
+                                   const struct OmmaTensor *x,
+                                   const struct OmmaTensor *dx);
+
+/**
+ * RoIPool: the largest pixel of each bin of `rois`, to `output` in float32, and unless NULL where
+ * it is to `argmax`, int32.
+ *
+ * Shapes are those of `omma_roi_align`; `argmax` has that of `output`. An index counts in one image's plane: row
+ * times W plus column.
+ *
+ * The semantics are torchvision's: corners are rounded half away from zero and both belong to the RoI, which is one pixel long and
+ * wide at least. The first of equal maxima counts. A bin without pixels is 0; a bin with nothing above the least
+ * finite float (a NaN is above nothing) is that float; both have -1 in `argmax`. A RoI with a coordinate that is NaN or
+ * infinite has no pixels. An image that is not there is an error.
+ *
+ * Any strides. The outputs overlap neither inputs nor one another. K, N, C, H and W may be zero. The bits of the
+ * result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_roi_pool(const struct OmmaContext *ctx,
+                         const struct OmmaRoiPoolParams *params,
+                         const struct OmmaTensor *x,
+                         const struct OmmaTensor *rois,
+                         const struct OmmaTensor *batch_indices,
+                         const struct OmmaTensor *output,
+                         const struct OmmaTensor *argmax);
+
+/**
+ * The gradient of `omma_roi_pool` with respect to its `x`, to `dx`, in float32: every bin gives its gradient to the
+ * pixel that was its maximum.
+ *
+ * `dy` and `argmax` have the shape of that call's `output`, `dx` that of its `x`; `rois`, `batch_indices` and `params` are those of
+ * that call. An index below 0 gives nothing, one outside of the map is an error.
+ *
+ * Any strides. `dx` overlaps no input. The bits of the result do not depend on the number of threads.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; the other pointers are NULL or valid, and so is the memory that
+ * the tensors describe.
+ */
+OmmaStatus omma_roi_pool_backward(const struct OmmaContext *ctx,
+                                  const struct OmmaRoiPoolParams *params,
+                                  const struct OmmaTensor *dy,
+                                  const struct OmmaTensor *rois,
+                                  const struct OmmaTensor *batch_indices,
+                                  const struct OmmaTensor *argmax,
+                                  const struct OmmaTensor *dx);
+
 /** The version of the library: `major * 10000 + minor * 100 + patch`. */
 uint32_t omma_version(void);
 
@@ -1343,6 +1840,38 @@ const char *omma_status_name(OmmaStatus status);
  * failure, valid until the next failure on this thread. A success leaves it.
  */
 const char *omma_last_error(void);
+
+/**
+ * What the head of a YOLO puts out, f32 of any strides, to boxes as corners (x1, y1, x2, y2) in
+ * pixels (K, 4) f32, `scores` (K) f32 and `classes` (K) int64, leaving out all whose score is not
+ * above the threshold: the first `count` rows are written. `indices` (K) int64, or NULL, takes which
+ * anchor of its image a detection is (its place in N, in a grid `(a H + y) W + x`), `counts` (B)
+ * int64, or NULL, how many detections each image has. `anchors` (A, 2) f32 are widths and heights
+ * in pixels, for grids, and NULL for other heads.
+ *
+ * Detections come by image, within it by anchor, and with `OMMA_YOLO_MULTI_LABEL` by class. A score
+ * is the class score, times the objectness where there is one; an anchor whose objectness alone is
+ * not above the threshold is left out. Of equal class scores the first class wins; NaN is never
+ * above; with logits the class is that of the largest logit. An export with its axes the other
+ * way round is passed with its strides. No output may overlap an input or another output.
+ *
+ * When K is too small, the result is `OMMA_BUFFER_TOO_SMALL`, `count` is the length needed, and
+ * nothing else is written.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_yolo_decode(const struct OmmaContext *ctx,
+                            const struct OmmaYoloDecodeParams *params,
+                            const struct OmmaTensor *head,
+                            const struct OmmaTensor *anchors,
+                            const struct OmmaTensor *boxes,
+                            const struct OmmaTensor *scores,
+                            const struct OmmaTensor *classes,
+                            const struct OmmaTensor *indices,
+                            const struct OmmaTensor *counts,
+                            int64_t *count);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -2,7 +2,7 @@
 //! stable C ABI.
 //!
 //! The layers, each importing only those to its right:
-//! `capi → families (attention, boxes, conv, image, nn) → {gemm, runtime, tensor} → simd`;
+//! `capi → families (attention, boxes, conv, image, nn, roi) → {gemm, runtime, tensor} → simd`;
 //! [`error`] is everybody's. ARCHITECTURE.md tells more.
 
 pub mod attention;
@@ -13,6 +13,7 @@ pub mod error;
 pub mod gemm;
 pub mod image;
 pub mod nn;
+pub mod roi;
 pub mod runtime;
 pub mod simd;
 pub mod tensor;

@@ -121,6 +121,25 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     let (boxes, scores) = (floats(&[500, 4]), floats(&[500]));
     let classes = array(OMMA_DTYPE_INT, 64, &[500]);
     let (kept, iou) = (array(OMMA_DTYPE_INT, 64, &[500]), floats(&[500, 500]));
+    let (few, bins, few_bins) = (
+        floats(&[3, 5]),
+        floats(&[500, 8, 2, 2]),
+        floats(&[3, 8, 2, 2]),
+    );
+    let argmax = array(OMMA_DTYPE_INT, 32, &[500, 8, 2, 2]);
+    let gradient = floats(&[1, 8, 40, 40]);
+    let mut align: OmmaRoiAlignParams = params();
+    align.output_size = [2, 2];
+    let mut roi_pool: OmmaRoiPoolParams = params();
+    roi_pool.output_size = [2, 2];
+    let (solids, corners) = (floats(&[100, 6]), floats(&[500, 4]));
+    let (solid_iou, lowered) = (floats(&[100, 100]), floats(&[500]));
+    let (stacks, stack_scores) = (floats(&[2, 250, 4]), floats(&[2, 250]));
+    let (per_stack, stack_counts) = (
+        array(OMMA_DTYPE_INT, 64, &[2, 250]),
+        array(OMMA_DTYPE_INT, 64, &[2]),
+    );
+    let head = floats(&[1, 20, 500]);
     let mut pool: OmmaMaxPool2dParams = params();
     (pool.kernel_size, pool.stride) = ([2, 2], [2, 2]);
     let mut avg: OmmaAvgPool2dParams = params();
@@ -129,6 +148,12 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     grouped.groups = 8;
     let mut nms: OmmaNmsParams = params();
     nms.iou_threshold = 0.5;
+    let mut convert: OmmaBoxConvertParams = params();
+    convert.out_fmt = OMMA_BOX_CXCYWH;
+    let mut decode: OmmaYoloDecodeParams = params();
+    decode.score_threshold = 0.5;
+    let mut matrix: OmmaMatrixNmsParams = params();
+    matrix.method = OMMA_MATRIX_NMS_GAUSSIAN;
     let mut area: OmmaResizeParams = params();
     area.interpolation = OMMA_INTERPOLATION_AREA;
     let mut axis: OmmaSoftmaxParams = params();
@@ -271,6 +296,43 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
                 Box::new(|x| omma_box_iou(x, null(), &boxes.tensor, &boxes.tensor, &iou.tensor)),
             ),
             (
+                "roi_align",
+                Box::new(|x| {
+                    let (rois, images) = (&boxes.tensor, &classes.tensor);
+                    omma_roi_align(x, &align, &image.tensor, rois, images, &bins.tensor)
+                }),
+            ),
+            (
+                "roi_align of few",
+                Box::new(|x| {
+                    let out = &few_bins.tensor;
+                    omma_roi_align(x, &align, &image.tensor, &few.tensor, none, out)
+                }),
+            ),
+            (
+                "roi_align_backward",
+                Box::new(|x| {
+                    let (dy, dx) = (&few_bins.tensor, &gradient.tensor);
+                    omma_roi_align_backward(x, &align, dy, &few.tensor, none, none, dx)
+                }),
+            ),
+            (
+                "roi_pool",
+                Box::new(|x| {
+                    let (rois, images, map) = (&boxes.tensor, &classes.tensor, &image.tensor);
+                    let (out, at) = (&bins.tensor, &argmax.tensor);
+                    omma_roi_pool(x, &roi_pool, map, rois, images, out, at)
+                }),
+            ),
+            (
+                "roi_pool_backward",
+                Box::new(|x| {
+                    let (rois, images, dy) = (&boxes.tensor, &classes.tensor, &bins.tensor);
+                    let (at, dx) = (&argmax.tensor, &gradient.tensor);
+                    omma_roi_pool_backward(x, &roi_pool, dy, rois, images, at, dx)
+                }),
+            ),
+            (
                 "nms",
                 Box::new(|x| {
                     omma_nms(
@@ -293,6 +355,74 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
                         &scores.tensor,
                         &classes.tensor,
                         &kept.tensor,
+                        count.as_ptr(),
+                    )
+                }),
+            ),
+            (
+                "box_iou_3d",
+                Box::new(|x| omma_box_iou_3d(x, &solids.tensor, &solids.tensor, &solid_iou.tensor)),
+            ),
+            (
+                "box_convert",
+                Box::new(|x| omma_box_convert(x, &convert, &boxes.tensor, &corners.tensor)),
+            ),
+            (
+                "soft_nms",
+                Box::new(|x| {
+                    omma_soft_nms(
+                        x,
+                        null(),
+                        &boxes.tensor,
+                        &scores.tensor,
+                        &kept.tensor,
+                        &lowered.tensor,
+                        count.as_ptr(),
+                    )
+                }),
+            ),
+            (
+                "matrix_nms",
+                Box::new(|x| {
+                    omma_matrix_nms(
+                        x,
+                        &matrix,
+                        &boxes.tensor,
+                        &scores.tensor,
+                        &classes.tensor,
+                        &kept.tensor,
+                        &lowered.tensor,
+                        count.as_ptr(),
+                    )
+                }),
+            ),
+            (
+                "nms_per_image",
+                Box::new(|x| {
+                    omma_nms_per_image(
+                        x,
+                        &nms,
+                        &stacks.tensor,
+                        &stack_scores.tensor,
+                        none,
+                        &per_stack.tensor,
+                        &stack_counts.tensor,
+                    )
+                }),
+            ),
+            (
+                "yolo_decode",
+                Box::new(|x| {
+                    omma_yolo_decode(
+                        x,
+                        &decode,
+                        &head.tensor,
+                        none,
+                        &corners.tensor,
+                        &lowered.tensor,
+                        &kept.tensor,
+                        none,
+                        none,
                         count.as_ptr(),
                     )
                 }),

@@ -232,6 +232,39 @@ fn threshold_is_a_double() {
     }
 }
 
+/// So many boxes that threads share them, strip by strip.
+#[test]
+fn threads_decide_the_same() {
+    let mut random = Random(17);
+    let kinds = ["random", "mixed", "degenerate", "extreme", "quantised"];
+    for (round, kind) in kinds.iter().enumerate().take(if quick() { 2 } else { 5 }) {
+        let mut set = make(kind, 17_000 + 1500 * round, random.bits());
+        // In a wide picture, a high one, or one on which all are crowded.
+        let [wide, high] = [[6.0, 1.0], [0.5, 9.0], [20.0, 20.0], [3.0, 3.0], [1.0, 1.0]][round];
+        for b in set.boxes.chunks_exact_mut(4) {
+            let (dx, dy) = (random.float() * 100.0 * wide, random.float() * 100.0 * high);
+            (b[0], b[2]) = (b[0] + dx, b[2] + dx);
+            (b[1], b[3]) = (b[1] + dy, b[3] + dy);
+        }
+        for overlap in [Overlap::Union, Overlap::Min] {
+            let params = NmsParams {
+                overlap,
+                offset: (round % 2) as i32,
+                score_threshold: [None, Some(0.1)][round % 2],
+                ..NmsParams::new([0.5, 0.3, 0.7, 0.1, 0.45][round])
+            };
+            for isa in isas() {
+                let one = run_nms(&context(isa, 1), &params, &set);
+                for threads in [2, 5] {
+                    let kept = run_nms(&context(isa, threads), &params, &set);
+                    let what = format!("{kind} {params:?} x{threads} on {}", isa.tier().name());
+                    assert!(kept == one, "{what}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn kept_and_dropped_boxes() {
     let (_, ctx) = contexts().pop().unwrap();

@@ -13,6 +13,7 @@ fn cases() -> Vec<contract::Case> {
         contract::image::cases(),
         contract::linear::cases(),
         contract::nn::cases(),
+        contract::roi::cases(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -27,5 +27,6 @@
 #include "omma/image.hpp"
 #include "omma/linear.hpp"
 #include "omma/nn.hpp"
+#include "omma/roi.hpp"
 
 #endif  // OMMA_HPP

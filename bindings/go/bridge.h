@@ -133,6 +133,41 @@ static inline OmmaGoResult omma_go_conv_transpose2d_output_shape(const OmmaConvT
     return omma_go_result(omma_conv_transpose2d_output_shape(plan, h, w, output_h, output_w));
 }
 
+static inline OmmaGoResult omma_go_fold_batch_norm(const OmmaContext *ctx, const OmmaFoldBatchNormParams *params,
+                                                   OMMA_GO_ARG(weight), OMMA_GO_ARG(bias), OMMA_GO_ARG(gamma),
+                                                   OMMA_GO_ARG(beta), OMMA_GO_ARG(mean), OMMA_GO_ARG(variance),
+                                                   OMMA_GO_ARG(output_weight), OMMA_GO_ARG(output_bias))
+{
+    return omma_go_result(omma_fold_batch_norm(ctx, params, OMMA_GO_TENSOR(weight), OMMA_GO_TENSOR(bias),
+                                               OMMA_GO_TENSOR(gamma), OMMA_GO_TENSOR(beta), OMMA_GO_TENSOR(mean),
+                                               OMMA_GO_TENSOR(variance), OMMA_GO_TENSOR(output_weight),
+                                               OMMA_GO_TENSOR(output_bias)));
+}
+
+static inline OmmaGoResult omma_go_merge_parallel_conv2d(const OmmaContext *ctx,
+                                                         const OmmaMergeParallelConv2dParams *params,
+                                                         OMMA_GO_ARG(weight_1), OMMA_GO_ARG(bias_1),
+                                                         OMMA_GO_ARG(weight_2), OMMA_GO_ARG(bias_2),
+                                                         OMMA_GO_ARG(output_weight), OMMA_GO_ARG(output_bias))
+{
+    return omma_go_result(omma_merge_parallel_conv2d(ctx, params, OMMA_GO_TENSOR(weight_1), OMMA_GO_TENSOR(bias_1),
+                                                     OMMA_GO_TENSOR(weight_2), OMMA_GO_TENSOR(bias_2),
+                                                     OMMA_GO_TENSOR(output_weight), OMMA_GO_TENSOR(output_bias)));
+}
+
+static inline OmmaGoResult omma_go_merge_conv2d_avg_pool2d(const OmmaContext *ctx,
+                                                           const OmmaMergeConv2dAvgPool2dParams *params,
+                                                           OMMA_GO_ARG(weight), OMMA_GO_ARG(output_weight))
+{
+    return omma_go_result(
+        omma_merge_conv2d_avg_pool2d(ctx, params, OMMA_GO_TENSOR(weight), OMMA_GO_TENSOR(output_weight)));
+}
+
+static inline OmmaGoResult omma_go_receptive_field(const OmmaWindow *layers, size_t count, OmmaReceptiveField *field)
+{
+    return omma_go_result(omma_receptive_field(layers, count, field));
+}
+
 /* matrices */
 
 static inline OmmaGoResult omma_go_matmul(const OmmaContext *ctx, OMMA_GO_ARG(a), OMMA_GO_ARG(b), OMMA_GO_ARG(output))
@@ -263,6 +298,42 @@ static inline OmmaGoResult omma_go_letterbox(int64_t image_height, int64_t image
     return omma_go_result(omma_letterbox(image_height, image_width, frame_height, frame_width, placement));
 }
 
+/* regions of interest */
+
+static inline OmmaGoResult omma_go_roi_align(const OmmaContext *ctx, const OmmaRoiAlignParams *params, OMMA_GO_ARG(x),
+                                             OMMA_GO_ARG(rois), OMMA_GO_ARG(batch_indices), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_roi_align(ctx, params, OMMA_GO_TENSOR(x), OMMA_GO_TENSOR(rois),
+                                         OMMA_GO_TENSOR(batch_indices), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_roi_align_backward(const OmmaContext *ctx, const OmmaRoiAlignParams *params,
+                                                      OMMA_GO_ARG(dy), OMMA_GO_ARG(rois), OMMA_GO_ARG(batch_indices),
+                                                      OMMA_GO_ARG(x), OMMA_GO_ARG(dx))
+{
+    return omma_go_result(omma_roi_align_backward(ctx, params, OMMA_GO_TENSOR(dy), OMMA_GO_TENSOR(rois),
+                                                  OMMA_GO_TENSOR(batch_indices), OMMA_GO_TENSOR(x),
+                                                  OMMA_GO_TENSOR(dx)));
+}
+
+static inline OmmaGoResult omma_go_roi_pool(const OmmaContext *ctx, const OmmaRoiPoolParams *params, OMMA_GO_ARG(x),
+                                            OMMA_GO_ARG(rois), OMMA_GO_ARG(batch_indices), OMMA_GO_ARG(output),
+                                            OMMA_GO_ARG(argmax))
+{
+    return omma_go_result(omma_roi_pool(ctx, params, OMMA_GO_TENSOR(x), OMMA_GO_TENSOR(rois),
+                                        OMMA_GO_TENSOR(batch_indices), OMMA_GO_TENSOR(output),
+                                        OMMA_GO_TENSOR(argmax)));
+}
+
+static inline OmmaGoResult omma_go_roi_pool_backward(const OmmaContext *ctx, const OmmaRoiPoolParams *params,
+                                                     OMMA_GO_ARG(dy), OMMA_GO_ARG(rois), OMMA_GO_ARG(batch_indices),
+                                                     OMMA_GO_ARG(argmax), OMMA_GO_ARG(dx))
+{
+    return omma_go_result(omma_roi_pool_backward(ctx, params, OMMA_GO_TENSOR(dy), OMMA_GO_TENSOR(rois),
+                                                 OMMA_GO_TENSOR(batch_indices), OMMA_GO_TENSOR(argmax),
+                                                 OMMA_GO_TENSOR(dx)));
+}
+
 /* boxes */
 
 static inline OmmaGoResult omma_go_box_iou(const OmmaContext *ctx, const OmmaBoxIouParams *params, OMMA_GO_ARG(a),
@@ -291,6 +362,52 @@ static inline OmmaGoResult omma_go_batched_nms(const OmmaContext *ctx, const Omm
 {
     return omma_go_result(omma_batched_nms(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores),
                                            OMMA_GO_TENSOR(classes), OMMA_GO_TENSOR(indices), count));
+}
+
+static inline OmmaGoResult omma_go_box_iou_3d(const OmmaContext *ctx, OMMA_GO_ARG(a), OMMA_GO_ARG(b), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_box_iou_3d(ctx, OMMA_GO_TENSOR(a), OMMA_GO_TENSOR(b), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_box_convert(const OmmaContext *ctx, const OmmaBoxConvertParams *params,
+                                               OMMA_GO_ARG(boxes), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_box_convert(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_nms_per_image(const OmmaContext *ctx, const OmmaNmsParams *params, OMMA_GO_ARG(boxes),
+                                                 OMMA_GO_ARG(scores), OMMA_GO_ARG(classes), OMMA_GO_ARG(indices),
+                                                 OMMA_GO_ARG(counts))
+{
+    return omma_go_result(omma_nms_per_image(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores),
+                                             OMMA_GO_TENSOR(classes), OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(counts)));
+}
+
+static inline OmmaGoResult omma_go_soft_nms(const OmmaContext *ctx, const OmmaSoftNmsParams *params, OMMA_GO_ARG(boxes),
+                                            OMMA_GO_ARG(scores), OMMA_GO_ARG(indices), OMMA_GO_ARG(kept_scores),
+                                            int64_t *count)
+{
+    return omma_go_result(omma_soft_nms(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores),
+                                        OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(kept_scores), count));
+}
+
+static inline OmmaGoResult omma_go_matrix_nms(const OmmaContext *ctx, const OmmaMatrixNmsParams *params,
+                                              OMMA_GO_ARG(boxes), OMMA_GO_ARG(scores), OMMA_GO_ARG(classes),
+                                              OMMA_GO_ARG(indices), OMMA_GO_ARG(kept_scores), int64_t *count)
+{
+    return omma_go_result(omma_matrix_nms(ctx, params, OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores),
+                                          OMMA_GO_TENSOR(classes), OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(kept_scores),
+                                          count));
+}
+
+static inline OmmaGoResult omma_go_yolo_decode(const OmmaContext *ctx, const OmmaYoloDecodeParams *params,
+                                               OMMA_GO_ARG(head), OMMA_GO_ARG(anchors), OMMA_GO_ARG(boxes),
+                                               OMMA_GO_ARG(scores), OMMA_GO_ARG(classes), OMMA_GO_ARG(indices),
+                                               OMMA_GO_ARG(counts), int64_t *count)
+{
+    return omma_go_result(omma_yolo_decode(ctx, params, OMMA_GO_TENSOR(head), OMMA_GO_TENSOR(anchors),
+                                           OMMA_GO_TENSOR(boxes), OMMA_GO_TENSOR(scores), OMMA_GO_TENSOR(classes),
+                                           OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(counts), count));
 }
 
 #endif

@@ -109,6 +109,64 @@ func TestConvTranspose2D(t *testing.T) {
 	}
 }
 
+// What is folded gives what the layers give one after the other.
+func TestFold(t *testing.T) {
+	none := Tensor[float32]{}
+	r := rand.New(rand.NewSource(2))
+	x, w, bias := random(r, 1, 3, 9, 8), random(r, 4, 3, 3, 3), random(r, 4)
+	after := func(w, b Tensor[float32], o Conv2DOptions) Tensor[float32] {
+		plan, err := NewConv2DPlan(nil, w, b, &o)
+		ok(t, err)
+		defer plan.Close()
+		h, width, err := plan.OutputShape(9, 8)
+		ok(t, err)
+		y := Make[float32](1, w.Dim(0), h, width)
+		ok(t, plan.Run(nil, x, none, y))
+		return y
+	}
+	plain := after(w, bias, Conv2DOptions{Padding: Around(1)})
+
+	gamma, beta, mean, variance := random(r, 4), random(r, 4), random(r, 4), random(r, 4)
+	for i := range variance.data {
+		variance.data[i] = variance.data[i]*variance.data[i] + 0.5
+	}
+	foldedW, foldedB := Make[float32](4, 3, 3, 3), Make[float32](4)
+	ok(t, FoldBatchNorm(nil, w, bias, gamma, beta, mean, variance, foldedW, foldedB, 1e-3))
+	near(t, "FoldBatchNorm", after(foldedW, foldedB, Conv2DOptions{Padding: Around(1)}), 1e-5, func(index []int) float64 {
+		c := index[1]
+		value := float64(plain.At(index...)) - float64(mean.At(c))
+		return value/math.Sqrt(float64(variance.At(c))+1e-3)*float64(gamma.At(c)) + float64(beta.At(c))
+	})
+
+	small := random(r, 4, 3, 1, 1)
+	other := after(small, none, Conv2DOptions{})
+	ok(t, MergeParallelConv2D(nil, w, bias, small, none, foldedW, foldedB, NCHW))
+	near(t, "MergeParallelConv2D", after(foldedW, foldedB, Conv2DOptions{Padding: Around(1)}), 1e-5, func(index []int) float64 {
+		return float64(plain.At(index...)) + float64(other.At(index...))
+	})
+
+	pooled := Make[float32](1, 4, 4, 4)
+	ok(t, AvgPool2D(nil, plain, pooled, PoolOptions{KernelSize: Both(2)}))
+	wide := Make[float32](4, 3, 4, 4)
+	ok(t, MergeConv2DAvgPool2D(nil, w, wide, Both(2), Both(1), NCHW))
+	near(t, "MergeConv2DAvgPool2D", after(wide, bias, Conv2DOptions{Padding: Around(1), Stride: Both(2)}), 1e-5, func(index []int) float64 {
+		return float64(pooled.At(index...))
+	})
+
+	field, err := ReceptiveFieldOf(Window{Kernel: 7, Stride: 2, Padding: 3}, Window{Kernel: 3, Stride: 2, Padding: 1}, Window{Kernel: 3, Padding: 2, Dilation: 2})
+	ok(t, err)
+	if (field != ReceptiveField{Size: 27, Stride: 4, Start: -13}) {
+		t.Errorf("%+v", field)
+	}
+	if field, err = ReceptiveFieldOf(); err != nil || (field != ReceptiveField{Size: 1, Stride: 1}) {
+		t.Errorf("%+v, %v", field, err)
+	}
+	_, err = ReceptiveFieldOf(Window{})
+	fails(t, err, ErrInvalidArgument, "receptive_field: layer 0 has kernel 0")
+	fails(t, FoldBatchNorm(nil, w, bias, gamma, beta, none, variance, foldedW, foldedB, 0), ErrInvalidArgument, "fold_batch_norm: mean is NULL")
+	fails(t, MergeConv2DAvgPool2D(nil, w, wide, Both(0), Both(1), NCHW), ErrInvalidArgument, "merge_conv2d_avg_pool2d: kernel_size is 0")
+}
+
 func TestConv2D(t *testing.T) {
 	type shapes struct{ n, c, h, w, o, kh, kw int }
 	for _, c := range []struct {

@@ -99,9 +99,10 @@ fn run(
     if output.is_empty() {
         return Ok(());
     }
+    let (a, b) = (a.contiguous(ctx)?, b.contiguous(ctx)?);
     let job = Job {
-        a: Planes::new(ctx, params, offset, a)?,
-        b: Planes::new(ctx, params, offset, b)?,
+        a: Planes::new(ctx, params, offset, a.as_chunks().0)?,
+        b: Planes::new(ctx, params, offset, b.as_chunks().0)?,
         offset,
         columns,
     };
@@ -128,7 +129,7 @@ fn run(
     Ok(())
 }
 
-const IOU: u8 = 0;
+pub(super) const IOU: u8 = 0;
 const GIOU: u8 = 1;
 const DIOU: u8 = 2;
 const CIOU: u8 = 3;
@@ -138,20 +139,18 @@ const FIELDS: usize = 8;
 
 /// The boxes by field. Every plane is longer than the set by a vector at least,
 /// so that the last vector may be loaded whole.
-struct Planes<'c> {
+pub(super) struct Planes<'c> {
     memory: Scratch<'c, f32>,
     stride: usize,
 }
 
 impl<'c> Planes<'c> {
-    fn new(
+    pub(super) fn new(
         ctx: &'c Context,
         params: &BoxIouParams,
         offset: f32,
-        boxes: &View<'_, f32>,
+        boxes: &[[f32; 4]],
     ) -> Result<Planes<'c>> {
-        let boxes = boxes.contiguous(ctx)?;
-        let (boxes, _) = boxes.as_chunks::<4>();
         let stride = (boxes.len() + 16).next_multiple_of(16);
         let mut memory = ctx.scratch(FIELDS * stride)?;
         let mut planes = memory.chunks_exact_mut(stride);
@@ -184,7 +183,7 @@ impl<'c> Planes<'c> {
 
     /// One box in all lanes.
     #[inline(always)]
-    fn splat<S: Simd>(&self, simd: S, index: usize) -> Fields<S> {
+    pub(super) fn splat<S: Simd>(&self, simd: S, index: usize) -> Fields<S> {
         let at = |field: usize| self.memory[field * self.stride + index];
         Fields {
             x1: simd.splat(at(0)),
@@ -200,7 +199,7 @@ impl<'c> Planes<'c> {
 
     /// Boxes from `index` on, one to a lane.
     #[inline(always)]
-    fn load<S: Simd>(&self, simd: S, index: usize) -> Fields<S> {
+    pub(super) fn load<S: Simd>(&self, simd: S, index: usize) -> Fields<S> {
         assert!(index + S::LANES <= self.stride && self.memory.len() == FIELDS * self.stride);
         let base = self.memory.as_ptr().wrapping_add(index);
         // SAFETY: there are eight planes and each reaches beyond index + LANES.
@@ -220,7 +219,7 @@ impl<'c> Planes<'c> {
 }
 
 /// Boxes in vectors. Those fields that a measure does not use are never loaded.
-struct Fields<S: Simd> {
+pub(super) struct Fields<S: Simd> {
     x1: S::F32,
     y1: S::F32,
     x2: S::F32,
@@ -272,14 +271,19 @@ impl Job<'_> {
 /// `a / b`, where 0 / 0 is 0. (A box that touches nothing has no area, and then
 /// the union is 0 only when neither has.)
 #[inline(always)]
-fn ratio<S: Simd>(simd: S, a: S::F32, b: S::F32) -> S::F32 {
+pub(super) fn ratio<S: Simd>(simd: S, a: S::F32, b: S::F32) -> S::F32 {
     let none = simd.eq(b, simd.zero());
     simd.div(a, simd.select(none, simd.splat(1.0), b))
 }
 
 /// A vector of one measure. Nothing is fused, so that tiers agree.
 #[inline(always)]
-fn overlap<S: Simd, const KIND: u8>(simd: S, offset: f32, a: &Fields<S>, b: &Fields<S>) -> S::F32 {
+pub(super) fn overlap<S: Simd, const KIND: u8>(
+    simd: S,
+    offset: f32,
+    a: &Fields<S>,
+    b: &Fields<S>,
+) -> S::F32 {
     let offset = simd.splat(offset);
     let side = simd.sub(simd.min(a.x2, b.x2), simd.max(a.x1, b.x1));
     let w = simd.max(simd.add(side, offset), simd.zero());

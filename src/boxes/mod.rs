@@ -9,15 +9,28 @@
 //! No operation here is fused or reassociated: every tier gives the same bits,
 //! and suppression decides exactly as torchvision's does.
 
+mod convert;
 mod format;
 mod greedy;
 mod grid;
+mod images;
 mod iou;
+mod iou_3d;
+mod matrix;
 mod nms;
 mod order;
 mod rule;
+mod soft;
+mod strips;
+mod yolo;
 
+pub use convert::box_convert;
 pub use format::BoxFormat;
+pub use images::nms_per_image;
 pub use iou::{BoxIouParams, IouKind, box_iou, box_iou_elementwise};
+pub use iou_3d::box_iou_3d;
+pub use matrix::{MatrixNmsMethod, MatrixNmsParams, matrix_nms};
 pub use nms::{NmsParams, batched_nms, nms};
 pub use rule::Overlap;
+pub use soft::{SoftNmsMethod, SoftNmsParams, soft_nms};
+pub use yolo::{YoloDecodeParams, YoloHead, YoloOutputs, yolo_decode};

@@ -4,7 +4,8 @@ use super::format::{BoxFormat, expect_boxes, expect_offset};
 use super::greedy::{Candidates, suppress};
 use super::order::rank;
 use super::rule::{Overlap, Rule};
-use crate::error::{Result, bail, ensure};
+use super::strips::Strips;
+use crate::error::{Error, Result, bail, ensure};
 use crate::runtime::Context;
 use crate::tensor::{Element, View, ViewMut, expect_rank, forbid_overlap};
 use std::sync::Mutex;
@@ -68,17 +69,15 @@ pub fn nms(
     let rule = check(op, params, &boxes, &scores, &indices)?;
     let boxes = boxes.contiguous(ctx)?;
     let scores = scores.contiguous(ctx)?;
-    let mut ranks = ctx.scratch::<u32>(scores.len())?;
-    let ranked = rank(ctx, &scores, params.score_threshold, &mut ranks)?;
-    let ranked = ranked.min(at_most(params.max_candidates));
-    let mut kept = ctx.scratch::<u32>(ranked)?;
-    let candidates = Candidates {
-        boxes: boxes.as_chunks().0,
-        ranks: &ranks[..ranked],
+    let job = Job {
+        params,
         rule: &rule,
-        limit: at_most(params.max_output),
+        boxes: boxes.as_chunks().0,
+        scores: &scores,
+        split: true,
     };
-    let found = suppress(ctx, &candidates, &mut kept)?;
+    let mut kept = ctx.scratch::<u32>(scores.len())?;
+    let found = job.select(ctx, &mut kept)?;
     finish(op, &kept[..found], indices, count)
 }
 
@@ -111,104 +110,158 @@ pub fn batched_nms<T: Element + Into<i64>>(
     let boxes = boxes.contiguous(ctx)?;
     let scores = scores.contiguous(ctx)?;
     let classes = classes.contiguous(ctx)?;
-    let mut ranks = ctx.scratch::<u32>(scores.len())?;
-    let ranked = rank(ctx, &scores, params.score_threshold, &mut ranks)?;
-    let ranked = ranked.min(at_most(params.max_candidates));
-    let ranks = &ranks[..ranked];
-    let mut kept = ctx.scratch::<u8>(scores.len())?;
-    kept.fill(0);
-    by_class(
-        ctx,
-        boxes.as_chunks().0,
-        ranks,
-        &classes,
-        &rule,
-        at_most(params.max_output),
-        &mut kept,
-    )?;
-    let mut best = ctx.scratch::<u32>(ranked)?;
-    let mut found = 0;
-    for &index in ranks {
-        if found == at_most(params.max_output) {
-            break;
-        }
-        best[found] = index;
-        found += usize::from(kept[index as usize]);
-    }
-    finish(op, &best[..found], indices, count)
+    let job = Job {
+        params,
+        rule: &rule,
+        boxes: boxes.as_chunks().0,
+        scores: &scores,
+        split: true,
+    };
+    let mut kept = ctx.scratch::<u32>(scores.len())?;
+    let found = job.select_by_class(ctx, &classes, &mut kept)?;
+    finish(op, &kept[..found], indices, count)
 }
 
-/// Boxes that one task decides at least, if there are so many.
-const BOXES_PER_TASK: usize = 512;
+/// The boxes of one image, checked.
+pub(super) struct Job<'a> {
+    pub(super) params: &'a NmsParams,
+    pub(super) rule: &'a Rule,
+    pub(super) boxes: &'a [[f32; 4]],
+    pub(super) scores: &'a [f32],
+    /// Several threads may share the work; false inside of a task.
+    pub(super) split: bool,
+}
 
-/// Sets `kept` of every box that no box of its class suppresses.
-fn by_class<T: Element + Into<i64>>(
-    ctx: &Context,
-    boxes: &[[f32; 4]],
-    ranks: &[u32],
-    classes: &[T],
-    rule: &Rule,
-    limit: usize,
-    kept: &mut [u8],
-) -> Result<()> {
-    let mut grouped = ctx.scratch::<u32>(ranks.len())?;
-    let mut starts = ctx.scratch::<u32>(ranks.len() + 1)?;
-    let groups = group(ctx, ranks, classes, &mut grouped, &mut starts)?;
-    let starts = &starts[..groups + 1];
-    // Tasks are runs of whole classes; starts[tasks[t]] is the first box of task t.
-    let mut tasks = ctx.scratch::<u32>(groups + 1)?;
-    let mut count = 0;
-    let mut size = BOXES_PER_TASK;
-    for (g, bounds) in starts.windows(2).enumerate() {
-        if size >= BOXES_PER_TASK {
-            tasks[count] = g as u32;
-            count += 1;
-            size = 0;
+impl Job<'_> {
+    /// Writes the indices that are kept, best first, to `kept`, which has room for all; returns how many.
+    pub(super) fn select(&self, ctx: &Context, kept: &mut [u32]) -> Result<usize> {
+        let limited = self.params.max_output > 0 || self.params.max_candidates > 0;
+        if self.split
+            && !limited
+            && let Some(strips) = Strips::new(ctx, self)
+        {
+            return strips.suppress(kept);
         }
-        size += (bounds[1] - bounds[0]) as usize;
+        let mut ranks = ctx.scratch::<u32>(self.scores.len())?;
+        let candidates = Candidates {
+            boxes: self.boxes,
+            ranks: self.rank(ctx, &mut ranks)?,
+            rule: self.rule,
+            limit: at_most(self.params.max_output),
+        };
+        suppress(ctx, &candidates, kept)
     }
-    tasks[count] = groups as u32;
-    let mut found = ctx.scratch::<u32>(ranks.len())?;
-    let len = found.len();
-    let mut found = ViewMut::new(&mut found, &[len])?;
-    let mut kept = ViewMut::new(kept, &[boxes.len()])?;
-    let (found, kept) = (found.writer(), kept.writer());
-    let failure = Mutex::new(None);
-    ctx.parallel_for(count, |task| {
-        for g in tasks[task]..tasks[task + 1] {
-            let (start, end) = (starts[g as usize] as usize, starts[g as usize + 1] as usize);
-            let candidates = Candidates {
-                boxes,
-                ranks: &grouped[start..end],
-                rule,
-                limit,
-            };
-            // SAFETY: inside of `found`, and classes are disjoint.
-            let found = unsafe { found.slice(start as isize, end - start) };
-            match suppress(ctx, &candidates, found) {
-                Ok(count) => {
-                    for &index in &found[..count] {
-                        // SAFETY: an index of a box, and of one class only.
-                        unsafe { kept.slice(index as isize, 1)[0] = 1 };
+
+    /// As [`select`](Job::select), among the boxes of each class alone.
+    pub(super) fn select_by_class<T: Element + Into<i64>>(
+        &self,
+        ctx: &Context,
+        classes: &[T],
+        kept: &mut [u32],
+    ) -> Result<usize> {
+        let mut ranks = ctx.scratch::<u32>(self.scores.len())?;
+        let ranks = self.rank(ctx, &mut ranks)?;
+        let mut stays = ctx.scratch::<u8>(self.scores.len())?;
+        stays.fill(0);
+        self.by_class(ctx, ranks, classes, &mut stays)?;
+        let mut found = 0;
+        for &index in ranks {
+            if found == at_most(self.params.max_output) {
+                break;
+            }
+            kept[found] = index;
+            found += usize::from(stays[index as usize]);
+        }
+        Ok(found)
+    }
+
+    /// The boxes that take part, best first.
+    fn rank<'r>(&self, ctx: &Context, ranks: &'r mut [u32]) -> Result<&'r [u32]> {
+        let count = rank(ctx, self.scores, self.params.score_threshold, ranks)?;
+        Ok(&ranks[..count.min(at_most(self.params.max_candidates))])
+    }
+
+    /// Sets `stays` of every box that no box of its class suppresses.
+    fn by_class<T: Element + Into<i64>>(
+        &self,
+        ctx: &Context,
+        ranks: &[u32],
+        classes: &[T],
+        stays: &mut [u8],
+    ) -> Result<()> {
+        let mut grouped = ctx.scratch::<u32>(ranks.len())?;
+        let mut starts = ctx.scratch::<u32>(ranks.len() + 1)?;
+        let groups = group(ctx, ranks, classes, &mut grouped, &mut starts)?;
+        let starts = &starts[..groups + 1];
+        // Tasks are runs of whole classes; starts[tasks[t]] is the first box of task t.
+        let mut tasks = ctx.scratch::<u32>(groups + 1)?;
+        let mut count = 0;
+        let mut size = BOXES_PER_TASK;
+        for (g, bounds) in starts.windows(2).enumerate() {
+            if size >= BOXES_PER_TASK {
+                tasks[count] = g as u32;
+                count += 1;
+                size = 0;
+            }
+            size += (bounds[1] - bounds[0]) as usize;
+        }
+        tasks[count] = groups as u32;
+        let mut found = ctx.scratch::<u32>(ranks.len())?;
+        let len = found.len();
+        let mut found = ViewMut::new(&mut found, &[len])?;
+        let mut stays = ViewMut::new(stays, &[self.boxes.len()])?;
+        let (found, stays) = (found.writer(), stays.writer());
+        let failure = Mutex::new(None);
+        let run = |task: usize| {
+            for g in tasks[task]..tasks[task + 1] {
+                let (start, end) = (starts[g as usize] as usize, starts[g as usize + 1] as usize);
+                let candidates = Candidates {
+                    boxes: self.boxes,
+                    ranks: &grouped[start..end],
+                    rule: self.rule,
+                    limit: at_most(self.params.max_output),
+                };
+                // SAFETY: inside of `found`, and classes are disjoint.
+                let found = unsafe { found.slice(start as isize, end - start) };
+                match suppress(ctx, &candidates, found) {
+                    Ok(count) => {
+                        for &index in &found[..count] {
+                            // SAFETY: an index of a box, and of one class only.
+                            unsafe { stays.slice(index as isize, 1)[0] = 1 };
+                        }
                     }
-                }
-                Err(error) => {
-                    let mut failure = failure.lock().unwrap_or_else(|e| e.into_inner());
-                    *failure = Some(error);
+                    Err(error) => note(&failure, error),
                 }
             }
+        };
+        match self.split {
+            true => ctx.parallel_for(count, run)?,
+            false => (0..count).for_each(run),
         }
-    })?;
+        outcome(failure)
+    }
+}
+
+/// Keeps the error of a task.
+pub(super) fn note(failure: &Mutex<Option<Error>>, error: Error) {
+    *failure.lock().unwrap_or_else(|e| e.into_inner()) = Some(error);
+}
+
+/// An error that a task has had.
+pub(super) fn outcome(failure: Mutex<Option<Error>>) -> Result<()> {
     match failure.into_inner().unwrap_or_else(|e| e.into_inner()) {
         Some(error) => Err(error),
         None => Ok(()),
     }
 }
 
+/// Boxes that one task decides at least, if there are so many.
+const BOXES_PER_TASK: usize = 512;
+
 /// Sorts `ranks` by class, stably, to `grouped`; the class at position g of the
 /// sorted classes has the boxes from `starts[g]` to `starts[g + 1]`. Returns the
 /// number of classes.
-fn group<T: Element + Into<i64>>(
+pub(super) fn group<T: Element + Into<i64>>(
     ctx: &Context,
     ranks: &[u32],
     classes: &[T],
@@ -263,7 +316,7 @@ fn group<T: Element + Into<i64>>(
 }
 
 /// Zero is no limit.
-fn at_most(limit: usize) -> usize {
+pub(super) fn at_most(limit: usize) -> usize {
     match limit {
         0 => usize::MAX,
         most => most,
@@ -292,13 +345,18 @@ fn check(
         "{op}: {len} boxes, the most is {}",
         i32::MAX
     );
+    forbid_overlap(op, "indices", indices, "boxes", boxes)?;
+    forbid_overlap(op, "indices", indices, "scores", scores)?;
+    prepare(op, params)
+}
+
+/// The rule that the params are.
+pub(super) fn prepare(op: &str, params: &NmsParams) -> Result<Rule> {
     ensure!(
         !params.score_threshold.is_some_and(f64::is_nan),
         InvalidArgument,
         "{op}: score_threshold is NaN"
     );
-    forbid_overlap(op, "indices", indices, "boxes", boxes)?;
-    forbid_overlap(op, "indices", indices, "scores", scores)?;
     let offset = expect_offset(op, params.offset)?;
     Rule::new(
         op,

@@ -12,9 +12,12 @@
 //!
 //! A transposed convolution ([`transpose`]) is a number of these.
 //!
+//! Layers that can be taken in beforehand are in [`fold`].
+//!
 //! [`conv2d`] does one call, a [`Conv2d`] keeps the packed weight for many.
 
 mod depthwise;
+mod fold;
 mod gather;
 mod implicit;
 mod nchw;
@@ -26,6 +29,10 @@ mod transpose;
 mod weights;
 mod winograd;
 
+pub use fold::{
+    BatchNorm, ReceptiveField, Window, fold_batch_norm, merge_conv2d_avg_pool2d,
+    merge_parallel_conv2d, receptive_field,
+};
 pub use params::{Algorithm, Conv2dParams, Layout};
 pub use plan::{Conv2d, conv2d};
 pub use transpose::{ConvTranspose2d, ConvTranspose2dParams, conv_transpose2d};

@@ -12,11 +12,13 @@
 //! neighbours in memory take the same arithmetic through a small buffer. Work is
 //! cut into blocks of a fixed number of elements.
 
-use super::loops::{Loops, forbid_partial_overlap};
+use super::loops::Loops;
 use crate::error::{Result, ensure};
 use crate::runtime::Context;
 use crate::simd::{Activation, Simd, dispatch, leaky_relu as leaky};
-use crate::tensor::{Raw, View, ViewMut, expect_same_shape, forbid_overlap};
+use crate::tensor::{
+    Raw, View, ViewMut, expect_same_shape, forbid_overlap, forbid_partial_overlap,
+};
 
 /// Elements of a task: long against the cost of handing it out, short against
 /// the caches.
@@ -77,7 +79,7 @@ fn activate(
     mut out: ViewMut<'_, f32>,
 ) -> Result<()> {
     expect_same_shape(op, "output", &out, "input", &x)?;
-    forbid_partial_overlap(op, &out, &x)?;
+    forbid_partial_overlap(op, "output", &out, "input", &x)?;
     let loops = Loops::new(x.shape(), [out.strides(), x.strides()]);
     let writer = out.writer();
     for_each_block(ctx, loops.len(), |first, count| {
@@ -251,7 +253,7 @@ pub fn prelu(
 ) -> Result<()> {
     let op = "prelu";
     expect_same_shape(op, "output", &out, "input", &x)?;
-    forbid_partial_overlap(op, &out, &x)?;
+    forbid_partial_overlap(op, "output", &out, "input", &x)?;
     forbid_overlap(op, "output", &out, "slope", &slope)?;
     let steps = slope_strides(&x, &slope, axis)?;
     let strides = [out.strides(), x.strides(), &steps[..x.rank()]];

@@ -7,8 +7,7 @@
 //! one), backward axes are turned around, and axes that continue each other in
 //! every operand become one. Compact operands are left with a single loop.
 
-use crate::error::{Result, ensure};
-use crate::tensor::{MAX_RANK, Raw};
+use crate::tensor::MAX_RANK;
 
 /// `N` operands of one shape; the first is the output, the others may repeat
 /// elements (stride 0).
@@ -155,29 +154,4 @@ impl<const N: usize> Runs<'_, N> {
             count = 1;
         }
     }
-}
-
-/// The output may be the very memory of the input, element for element, or
-/// share nothing with it.
-pub(super) fn forbid_partial_overlap(op: &str, output: &Raw<f32>, input: &Raw<f32>) -> Result<()> {
-    forbid_partial_overlap_of(op, "output", output, "input", input)
-}
-
-/// As [`forbid_partial_overlap`], for arguments of other names.
-pub(super) fn forbid_partial_overlap_of(
-    op: &str,
-    output_name: &str,
-    output: &Raw<f32>,
-    input_name: &str,
-    input: &Raw<f32>,
-) -> Result<()> {
-    let same = output.ptr() == input.ptr()
-        && (0..output.rank()).all(|a| output.dim(a) <= 1 || output.stride(a) == input.stride(a));
-    let (a, b) = (output.address_range(), input.address_range());
-    ensure!(
-        same || a.is_empty() || b.is_empty() || a.end <= b.start || b.end <= a.start,
-        InvalidArgument,
-        "{op}: {output_name} overlaps {input_name} in memory without being the same array"
-    );
-    Ok(())
 }

@@ -10,12 +10,12 @@
 //! strides), but not of each other; any other overlap is an error.
 
 use super::activation::normalize_axis;
-use super::loops::forbid_partial_overlap_of;
 use crate::error::{Result, ensure};
 use crate::runtime::Context;
 use crate::simd::{Simd, dispatch};
 use crate::tensor::{
     MAX_RANK, Raw, View, ViewMut, expect_same_shape, expect_shape, forbid_overlap,
+    forbid_partial_overlap,
 };
 
 /// What the two normalizations have in common.
@@ -156,9 +156,9 @@ fn normalize<const RMS: bool>(
     let outputs = [Some(("output", &out)), sum.as_ref().map(|sum| ("sum", sum))];
     for (name, output) in outputs.into_iter().flatten() {
         expect_same_shape(op, name, output, "input", x)?;
-        forbid_partial_overlap_of(op, name, output, "input", x)?;
+        forbid_partial_overlap(op, name, output, "input", x)?;
         if let Some(residual) = arrays.residual {
-            forbid_partial_overlap_of(op, name, output, "residual", residual)?;
+            forbid_partial_overlap(op, name, output, "residual", residual)?;
         }
     }
     if let Some(sum) = &sum {

@@ -22,11 +22,11 @@
 //! memory, not on strides, alignment or threads; neither does the result.
 
 use super::activation::normalize_axis;
-use super::loops::{Loops, forbid_partial_overlap};
+use super::loops::Loops;
 use crate::error::Result;
 use crate::runtime::Context;
 use crate::simd::{Simd, dispatch, math};
-use crate::tensor::{MAX_RANK, Raw, View, ViewMut, expect_same_shape};
+use crate::tensor::{MAX_RANK, Raw, View, ViewMut, expect_same_shape, forbid_partial_overlap};
 
 /// Softmax along `axis` (negative: from the end). See the [module](self).
 pub fn softmax(ctx: &Context, axis: isize, x: View<'_, f32>, out: ViewMut<'_, f32>) -> Result<()> {
@@ -100,7 +100,7 @@ fn normalized<const LOG: bool>(
     mut out: ViewMut<'_, f32>,
 ) -> Result<()> {
     expect_same_shape(op, "output", &out, "input", &x)?;
-    forbid_partial_overlap(op, &out, &x)?;
+    forbid_partial_overlap(op, "output", &out, "input", &x)?;
     // A single number is a row of one, as in torch.
     let axis = normalize_axis(op, axis, x.rank().max(1))?;
     if x.is_empty() {

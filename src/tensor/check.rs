@@ -65,3 +65,23 @@ pub fn forbid_overlap<T: Element, U: Element>(
     );
     Ok(())
 }
+
+/// The output may be the very memory of the input, element for element, or
+/// share nothing with it.
+pub fn forbid_partial_overlap<T: Element>(
+    op: &str,
+    output_name: &str,
+    output: &Raw<T>,
+    input_name: &str,
+    input: &Raw<T>,
+) -> Result<()> {
+    let same = output.ptr() == input.ptr()
+        && (0..output.rank()).all(|a| output.dim(a) <= 1 || output.stride(a) == input.stride(a));
+    let (a, b) = (output.address_range(), input.address_range());
+    ensure!(
+        same || a.is_empty() || b.is_empty() || a.end <= b.start || b.end <= a.start,
+        InvalidArgument,
+        "{op}: {output_name} overlaps {input_name} in memory without being the same array"
+    );
+    Ok(())
+}

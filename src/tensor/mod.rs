@@ -11,7 +11,9 @@ mod dtype;
 mod layout;
 mod view;
 
-pub use check::{expect_rank, expect_same_shape, expect_shape, forbid_overlap};
+pub use check::{
+    expect_rank, expect_same_shape, expect_shape, forbid_overlap, forbid_partial_overlap,
+};
 pub use copy::{Contiguous, ContiguousMut};
 pub(crate) use copy::{gather, scatter};
 pub use dtype::{Bool, DType, Element};

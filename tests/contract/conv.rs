@@ -183,5 +183,74 @@ pub fn cases() -> Vec<Case> {
             }),
             in_place: false,
         },
+        Case {
+            export: "omma_fold_batch_norm",
+            op: "fold_batch_norm",
+            params: params_bytes(&OmmaFoldBatchNormParams {
+                struct_size: size_of::<OmmaFoldBatchNormParams>() as u32,
+                eps: 0.0,
+            }),
+            args: vec![
+                Arg::input("weight", &[6, 2, 3], &floats(36)).any_shape(),
+                Arg::input("bias", &[6], &floats(6)).optional(),
+                Arg::input("gamma", &[6], &floats(6)).optional(),
+                Arg::input("beta", &[6], &floats(6)).optional(),
+                Arg::input("mean", &[6], &floats(6)),
+                Arg::input("variance", &[6], &[1.0, 2.0, 0.0, 4.0, 5.0, 6.0]),
+                Arg::output("output_weight", Type::F32, &[6, 2, 3]),
+                Arg::output("output_bias", Type::F32, &[6]),
+            ],
+            call: Box::new(|ctx, params, t| {
+                // SAFETY: the harness hands over valid memory.
+                unsafe {
+                    let p = params.cast();
+                    omma_fold_batch_norm(ctx, p, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7])
+                }
+            }),
+            in_place: true,
+        },
+        Case {
+            export: "omma_merge_parallel_conv2d",
+            op: "merge_parallel_conv2d",
+            params: params_bytes(&OmmaMergeParallelConv2dParams {
+                struct_size: size_of::<OmmaMergeParallelConv2dParams>() as u32,
+                layout: OMMA_LAYOUT_NCHW,
+            }),
+            args: vec![
+                Arg::input("weight_1", &[6, 2, 3, 1], &floats(36)).any_shape(),
+                Arg::input("bias_1", &[6], &floats(6)).optional(),
+                Arg::input("weight_2", &[6, 2, 1, 5], &floats(60)).any_shape(),
+                Arg::input("bias_2", &[6], &floats(6)).optional(),
+                Arg::output("output_weight", Type::F32, &[6, 2, 3, 5]),
+                Arg::output("output_bias", Type::F32, &[6]),
+            ],
+            call: Box::new(|ctx, params, t| {
+                // SAFETY: the harness hands over valid memory.
+                unsafe {
+                    let p = params.cast();
+                    omma_merge_parallel_conv2d(ctx, p, t[0], t[1], t[2], t[3], t[4], t[5])
+                }
+            }),
+            in_place: false,
+        },
+        Case {
+            export: "omma_merge_conv2d_avg_pool2d",
+            op: "merge_conv2d_avg_pool2d",
+            params: params_bytes(&OmmaMergeConv2dAvgPool2dParams {
+                struct_size: size_of::<OmmaMergeConv2dAvgPool2dParams>() as u32,
+                layout: OMMA_LAYOUT_NCHW,
+                kernel_size: [2, 3],
+                stride: [1, 2],
+            }),
+            args: vec![
+                Arg::input("weight", &[6, 2, 3, 1], &floats(36)).any_shape(),
+                Arg::output("output_weight", Type::F32, &[6, 2, 4, 5]),
+            ],
+            call: Box::new(|ctx, params, t| {
+                // SAFETY: the harness hands over valid memory.
+                unsafe { omma_merge_conv2d_avg_pool2d(ctx, params.cast(), t[0], t[1]) }
+            }),
+            in_place: false,
+        },
     ]
 }

@@ -13,6 +13,7 @@ pub mod conv;
 pub mod image;
 pub mod linear;
 pub mod nn;
+pub mod roi;
 
 use omma::capi::*;
 use std::ffi::{CStr, c_void};
@@ -89,6 +90,11 @@ impl Arg {
     pub fn any_shape(mut self) -> Arg {
         self.any_shape = true;
         self
+    }
+    /// The same elements under another shape.
+    pub fn reshape(&mut self, shape: &[i64]) {
+        assert_eq!(count(shape), count(&self.shape), "{}", self.name);
+        self.shape = shape.to_vec();
     }
     /// Other element types of this argument can be legal.
     pub fn any_type(mut self) -> Arg {

@@ -6,6 +6,7 @@ mod common;
 
 mod case;
 mod errors;
+mod fold;
 mod oracle;
 mod peers;
 mod properties;

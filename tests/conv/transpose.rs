@@ -167,9 +167,9 @@ impl Case {
         let mut clean = out.clone();
         let (result, before) = (out.view(), self.out.view());
         let mut restored = clean.view_mut();
-        for i in 0..n * c * h * w {
+        assert_eq!(expected.len(), n * c * h * w);
+        for (i, &(value, bound)) in expected.iter().enumerate() {
             let index = dims(layout, [i / (c * h * w), i / (h * w) % c, i / w % h, i % w]);
-            let (value, bound) = expected[i];
             let got = f64::from(result.get(&index));
             assert!(
                 (got - value).abs() <= bound,

@@ -148,6 +148,26 @@ static void convolution(const omma::Context& context) {
     squares[7] = 0;
     transposed.run(context, small, large);
     CHECK(squares[7] == 2000);
+    // Folded: (v - 1) / sqrt(4) * 2 + 3; merged with an identity; averaged over two columns.
+    const float two[] = {2}, one[] = {1}, three[] = {3}, four[] = {4};
+    float folded[1] = {}, shifted[1] = {}, wide[2] = {};
+    const auto value = [](const float* at) { return omma::Tensor<const float>{at, {1}}; };
+    const omma::Tensor<const float> kernel{two, {1, 1, 1, 1}};
+    omma::fold_batch_norm(context, kernel, nullptr, value(two), value(three), value(one), value(four),
+                          omma::Tensor<float>{folded, {1, 1, 1, 1}}, omma::Tensor<float>{shifted, {1}}, 1e-9f);
+    CHECK(folded[0] == 2 && shifted[0] == 2);
+    omma::merge_parallel_conv2d(context, kernel, value(one), omma::Tensor<const float>{one, {1, 1, 1, 1}}, nullptr,
+                                omma::Tensor<float>{folded, {1, 1, 1, 1}}, omma::Tensor<float>{shifted, {1}});
+    CHECK(folded[0] == 3 && shifted[0] == 1);
+    auto pooling = omma::params<OmmaMergeConv2dAvgPool2dParams>();
+    pooling.kernel_size[0] = 1;
+    pooling.kernel_size[1] = 2;
+    omma::merge_conv2d_avg_pool2d(context, pooling, kernel, omma::Tensor<float>{wide, {1, 1, 1, 2}});
+    CHECK(wide[0] == 1 && wide[1] == 1);
+    const OmmaWindow layers[] = {{7, 2, 3, 1}, {3, 2, 1, 0}};
+    OmmaReceptiveField field{};
+    omma::receptive_field(layers, 2, field);
+    CHECK(field.size == 11 && field.stride == 4 && field.start == -5);
     omma::Conv2d moved = omma::Conv2d(context, omma::view(w, {1, 2, 1, 1}), nullptr);
     moved.run(context, input, omma::view(y, {1, 1, 1, 2}));
     CHECK(y[0] == -5 && y[1] == -6);
@@ -210,6 +230,32 @@ static void boxes(const omma::Context& context) {
     std::vector<float> pairs(3);
     omma::box_iou_elementwise(context, b, b, omma::view(pairs, {3}));
     CHECK((pairs == std::vector<float>{1, 1, 1}));
+    std::vector<float> converted(corners);
+    const auto in_place = omma::view(converted, {3, 4});
+    omma::box_convert(context, in_place, in_place, OMMA_BOX_XYXY, OMMA_BOX_CXCYWH);
+    CHECK(converted[4] == 5.5f && converted[6] == 9 && converted[8] == 25);
+    const std::vector<float> cubes{0, 0, 0, 2, 2, 2, 1, 0, 0, 3, 2, 2};
+    float solid[2];
+    omma::box_iou_3d(context, omma::view(cubes, {1, 6}), omma::view(cubes, {2, 6}), omma::view(solid, {1, 2}));
+    CHECK(solid[0] == 1 && std::fabs(solid[1] - 1.0f / 3) < 1e-6f);
+    std::vector<float> lowered;
+    omma::soft_nms(context, omma::SoftNmsOptions().iou_threshold(0.5), b, s, kept, lowered);
+    CHECK((kept == std::vector<int64_t>{1, 2, 0}) && lowered.size() == 3 && std::fabs(lowered[2] - 0.095f) < 1e-6f);
+    omma::matrix_nms(context, omma::MatrixNmsOptions().score_threshold(0.1), b, s, {}, kept, lowered);
+    CHECK((kept == std::vector<int64_t>{1, 2, 0}) && std::fabs(lowered[2] - 0.095f) < 1e-6f);
+    omma::matrix_nms(context, omma::MatrixNmsOptions(), b, s, omma::view(classes, {3}), kept, lowered);
+    CHECK((kept == std::vector<int64_t>{1, 0, 2}) && lowered[1] == 0.5f);
+    int64_t per_image[3] = {}, images[1] = {};
+    omma::nms_per_image(context, omma::NmsOptions(0.5), omma::view(corners, {1, 3, 4}), omma::view(scores, {1, 3}),
+                        omma::view(per_image, {1, 3}), omma::view(images, {1}));
+    CHECK(images[0] == 2 && per_image[0] == 1 && per_image[1] == 2 && per_image[2] == -1);
+    // Two anchors with a box and two classes each.
+    const std::vector<float> head{5, 25, 5, 25, 10, 10, 10, 10, 0.1f, 0.7f, 0.2f, 0.1f};
+    float found[8], found_scores[2];
+    int64_t found_classes[2], found_count = 0;
+    omma::yolo_decode(context, omma::YoloOptions(0.25), omma::view(head, {1, 6, 2}), {}, omma::view(found, {2, 4}),
+                      omma::view(found_scores, {2}), omma::view(found_classes, {2}), found_count);
+    CHECK(found_count == 1 && found[0] == 20 && found[3] == 30 && found_scores[0] == 0.7f && found_classes[0] == 0);
     // To memory of the caller: the count, and what is needed when there is too little.
     int64_t room[2] = {-7, -7}, count = 0;
     omma::nms(context, omma::NmsOptions(0.5), b, s, omma::view(room, {2}), count);
@@ -220,6 +266,36 @@ static void boxes(const omma::Context& context) {
     } catch (const omma::Error& error) {
         CHECK(error.status() == OMMA_BUFFER_TOO_SMALL && count == 3);
     }
+}
+
+static void regions(const omma::Context& context) {
+    std::vector<float> x(16), y(4), dx(16);
+    std::iota(x.begin(), x.end(), 0.0f);
+    const std::vector<float> rois{0, 0, 0, 4, 4}, boxes{0, 0, 3, 3}, dy{1, 1, 1, 1};
+    const std::vector<int32_t> image{0};
+    const auto map = omma::view(x, {1, 1, 4, 4});
+    const auto bins = omma::view(y, {1, 1, 2, 2});
+    const auto align = omma::RoiAlignOptions(2, 2).aligned();
+    omma::roi_align(context, align, map, omma::view(rois, {1, 5}), bins);
+    CHECK((y == std::vector<float>{2.5f, 4.5f, 10.5f, 12.5f}));
+    omma::roi_align_backward(context, align, omma::view(dy, {1, 1, 2, 2}), omma::view(rois, {1, 5}), {}, {},
+                             omma::view(dx, {1, 1, 4, 4}));
+    CHECK((dx == std::vector<float>(16, 0.25f)));
+    auto largest = omma::RoiAlignOptions(1, 1).mode(OMMA_ROI_ALIGN_MAX_SAMPLE).sampling_ratio(2).spatial_scale(0.5);
+    omma::roi_align(context, largest.layout(OMMA_LAYOUT_NHWC), omma::view(x, {1, 4, 4, 1}), omma::view(boxes, {1, 4}),
+                    omma::view(image, {1}), omma::view(y.data(), {1, 1, 1, 1}));
+    CHECK(std::fabs(y[0] - 1.125f * 5) < 1e-6f);
+    std::vector<int32_t> argmax(4);
+    const auto pool = omma::RoiPoolOptions(2, 2).spatial_scale(1);
+    omma::roi_pool(context, pool, map, omma::view(boxes, {1, 4}), omma::view(image, {1}), bins,
+                   omma::view(argmax, {1, 1, 2, 2}));
+    CHECK((y == std::vector<float>{5, 7, 13, 15} && argmax == std::vector<int32_t>{5, 7, 13, 15}));
+    omma::roi_pool_backward(context, pool, omma::view(dy, {1, 1, 2, 2}), omma::view(boxes, {1, 4}),
+                            omma::view(image, {1}), omma::view(argmax, {1, 1, 2, 2}), omma::view(dx, {1, 1, 4, 4}));
+    CHECK(dx[4] == 0 && dx[5] == 1 && dx[15] == 1);
+    y.assign(4, 0);
+    omma::roi_pool(context, pool, map, omma::view(rois, {1, 5}), bins);
+    CHECK(y[3] == 15);
 }
 
 static void images(const omma::Context& context) {
@@ -266,7 +342,8 @@ int main() {
         convolution(context);
         matrices(context);
         transformers(context);
-    boxes(context);
+        boxes(context);
+        regions(context);
         images(context);
     }
     dlpack(omma::Context::serial());

@@ -1,9 +1,17 @@
 """The rows of each family: the table that omma is judged by, then sweeps that show how cost grows."""
 
 from ..rows import Row
-from . import attention, boxes, conv, gemm, image, nn
+from . import attention, boxes, conv, gemm, image, nn, roi
 
-FAMILIES = {"conv": conv, "gemm": gemm, "nn": nn, "attention": attention, "boxes": boxes, "image": image}
+FAMILIES = {
+    "conv": conv,
+    "gemm": gemm,
+    "nn": nn,
+    "attention": attention,
+    "boxes": boxes,
+    "roi": roi,
+    "image": image,
+}
 
 
 def all_rows() -> dict[str, list[Row]]:

@@ -10,9 +10,6 @@ from typing import Any
 import numpy as np
 
 NOT_YET = [
-    ("roi_align", "256x50² 1000 RoIs 7x7, ratio 2", "torchvision"),
-    ("roi_align", "256x50² 1000 RoIs 7x7, adaptive", "torchvision"),
-    ("roi_pool", "256x50² 1000 RoIs 7x7", "torchvision"),
     ("deform_conv2d", "64x56² k3", "torchvision"),
     ("resize cubic", "u8c3 → 640²", "opencv"),
     ("warp_affine", "1920x1080 rot 15°, u8c3", "opencv"),

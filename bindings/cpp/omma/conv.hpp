@@ -195,6 +195,40 @@ private:
     detail::Owner<OmmaConvTranspose2d, omma_conv_transpose2d_destroy> handle_;
 };
 
+// Folds a batch normalization behind a convolution or linear layer into its weight and bias; bias, gamma and beta
+// may be nullptr, the outputs may be weight and bias themselves.
+inline Outcome fold_batch_norm(const Context& context, const TensorRef& weight, const TensorRef& bias,
+                               const TensorRef& gamma, const TensorRef& beta, const TensorRef& mean,
+                               const TensorRef& variance, const TensorRef& output_weight,
+                               const TensorRef& output_bias, float eps = 1e-5f) {
+    auto options = params<OmmaFoldBatchNormParams>();
+    options.eps = eps;
+    return check(omma_fold_batch_norm(context.get(), &options, weight, bias, gamma, beta, mean, variance,
+                                      output_weight, output_bias));
+}
+
+// One convolution in place of two whose outputs are added; biases may be nullptr.
+inline Outcome merge_parallel_conv2d(const Context& context, const TensorRef& weight_1, const TensorRef& bias_1,
+                                     const TensorRef& weight_2, const TensorRef& bias_2,
+                                     const TensorRef& output_weight, const TensorRef& output_bias,
+                                     int32_t layout = OMMA_LAYOUT_NCHW) {
+    auto options = params<OmmaMergeParallelConv2dParams>();
+    options.layout = layout;
+    return check(omma_merge_parallel_conv2d(context.get(), &options, weight_1, bias_1, weight_2, bias_2,
+                                            output_weight, output_bias));
+}
+
+// The weight of one convolution in place of a convolution and average pooling behind it.
+inline Outcome merge_conv2d_avg_pool2d(const Context& context, const OmmaMergeConv2dAvgPool2dParams& options,
+                                       const TensorRef& weight, const TensorRef& output_weight) {
+    return check(omma_merge_conv2d_avg_pool2d(context.get(), &options, weight, output_weight));
+}
+
+// What an output of a stack of layers sees of the input, along one axis.
+inline Outcome receptive_field(const OmmaWindow* layers, size_t count, OmmaReceptiveField& field) {
+    return check(omma_receptive_field(layers, count, &field));
+}
+
 }  // namespace OMMA_HPP_WAY
 }  // namespace omma
 

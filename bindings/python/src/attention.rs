@@ -84,8 +84,14 @@ pub(crate) fn attention<'py>(
         scale: scale.unwrap_or(0.0),
         softcap,
     };
-    let (q, k, v) = (call.input("q", q)?, call.input("k", k)?, call.input("v", v)?);
-    let mask = mask.map(|mask| Tensor::input(&call, "mask", mask, None)).transpose()?;
+    let (q, k, v) = (
+        call.input("q", q)?,
+        call.input("k", k)?,
+        call.input("v", v)?,
+    );
+    let mask = mask
+        .map(|mask| Tensor::input(&call, "mask", mask, None))
+        .transpose()?;
     // Wrong shapes are the C ABI's to judge: any shape of the result does for them.
     let mut shape = [0; MAX_RANK];
     let rank = q.rank().min(MAX_RANK);
@@ -152,7 +158,9 @@ fn normalized<'py>(
         sum.as_ref().map(Tensor::descriptor),
     ];
     call.run(|ctx| {
-        let pointers = tensors.each_ref().map(|t| t.as_ref().map_or(null(), std::ptr::from_ref));
+        let pointers = tensors
+            .each_ref()
+            .map(|t| t.as_ref().map_or(null(), std::ptr::from_ref));
         function(ctx, &params, pointers)
     })?;
     match sum {
@@ -207,7 +215,15 @@ pub(crate) fn layer_norm<'py>(
         // SAFETY: every pointer is NULL or to a descriptor of memory that lives during the call.
         unsafe { capi::omma_layer_norm(ctx, params, x, residual, gamma, beta, out, sum) }
     };
-    normalized("layer_norm", (x, residual), scales, (axis, eps), return_sum, (out, ctx), function)
+    normalized(
+        "layer_norm",
+        (x, residual),
+        scales,
+        (axis, eps),
+        return_sum,
+        (out, ctx),
+        function,
+    )
 }
 
 /// ``s / sqrt(mean(s**2) + eps) * gamma`` with ``s = x + residual``, in float32.
@@ -254,5 +270,13 @@ pub(crate) fn rms_norm<'py>(
         // SAFETY: every pointer is NULL or to a descriptor of memory that lives during the call.
         unsafe { capi::omma_rms_norm(ctx, params, x, residual, gamma, out, sum) }
     };
-    normalized("rms_norm", (x, residual), scales, (axis, eps), return_sum, (out, ctx), function)
+    normalized(
+        "rms_norm",
+        (x, residual),
+        scales,
+        (axis, eps),
+        return_sum,
+        (out, ctx),
+        function,
+    )
 }

@@ -5,13 +5,13 @@ use crate::context::Context;
 use crate::tensor::{DType, Tensor, over_slice};
 use numpy::PyArray1;
 use omma::capi::{
-    self, OMMA_BUFFER_TOO_SMALL, OmmaBoxIouParams, OmmaContext, OmmaNmsParams, OmmaStatus,
-    OmmaTensor,
+    self, OMMA_BUFFER_TOO_SMALL, OmmaBoxConvertParams, OmmaBoxIouParams, OmmaContext,
+    OmmaNmsParams, OmmaStatus, OmmaTensor,
 };
 use pyo3::prelude::*;
 use pyo3::types::PySlice;
 
-const FORMATS: [(&str, i32); 4] = [
+pub(crate) const FORMATS: [(&str, i32); 4] = [
     ("xyxy", capi::OMMA_BOX_XYXY),
     ("xywh", capi::OMMA_BOX_XYWH),
     ("cxcywh", capi::OMMA_BOX_CXCYWH),
@@ -30,7 +30,7 @@ const OVERLAPS: [(&str, i32); 2] = [
     ("min", capi::OMMA_OVERLAP_MIN),
 ];
 
-fn offset(call: &Call<'_>, offset: i64) -> PyResult<i32> {
+pub(crate) fn offset(call: &Call<'_>, offset: i64) -> PyResult<i32> {
     call.number("offset", offset, 0)
 }
 
@@ -144,19 +144,103 @@ pub(crate) fn box_iou_elementwise<'py>(
     overlap(&call, (a, b), options, out, 1, function)
 }
 
+/// The overlap of every box of ``a`` with every box of ``b`` in space.
+///
+/// Parameters
+/// ----------
+/// a : (N, 6) float32
+///     Boxes ``(x1, y1, z1, x2, y2, z2)``.
+/// b : (M, 6) float32
+/// out : (N, M) float32, optional
+/// ctx : Context, optional
+///
+/// Returns
+/// -------
+/// (N, M) float32
+///     The shared volume over that of the union; boxes that only touch share nothing, and 0/0 is 0.
+///
+/// Examples
+/// --------
+/// >>> import omma
+/// >>> omma.box_iou_3d([[0, 0, 0, 2, 2, 2]], [[1, 0, 0, 3, 2, 2], [2, 0, 0, 4, 2, 2]])
+/// array([[0.33333334, 0.        ]], dtype=float32)
+#[pyfunction]
+#[pyo3(signature = (a, b, *, out=None, ctx=None))]
+pub(crate) fn box_iou_3d<'py>(
+    a: &Bound<'py, PyAny>,
+    b: &Bound<'py, PyAny>,
+    out: Option<&Bound<'py, PyAny>>,
+    ctx: Option<&Bound<'py, Context>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let call = Call::new(a.py(), "box_iou_3d", ctx)?;
+    let (a, b) = (call.input("a", a)?, call.input("b", b)?);
+    let out = call.output(out, &[a.dim(0), b.dim(0)], DType::F32)?;
+    // SAFETY: descriptors of memory that lives during the call.
+    call.run(|ctx| unsafe {
+        capi::omma_box_iou_3d(ctx, &a.descriptor(), &b.descriptor(), &out.descriptor())
+    })?;
+    Ok(out.into_object())
+}
+
+/// Boxes in another format.
+///
+/// Parameters
+/// ----------
+/// boxes : (..., 4) float32
+/// in_fmt, out_fmt : ``"xyxy"``, ``"xywh"``, ``"cxcywh"`` or ``"corners"``
+///     What the boxes are and what they become; ``"corners"`` are put in order.
+/// out : float32 of the same shape, optional
+///     May be ``boxes`` itself.
+/// ctx : Context, optional
+///
+/// Returns
+/// -------
+/// float32 of the same shape
+///
+/// The arithmetic is that of ``torchvision.ops.box_convert``.
+///
+/// Examples
+/// --------
+/// >>> import omma
+/// >>> omma.box_convert([[1, 2, 5, 8]], "xyxy", "cxcywh")
+/// array([[3., 5., 4., 6.]], dtype=float32)
+#[pyfunction]
+#[pyo3(signature = (boxes, in_fmt, out_fmt, *, out=None, ctx=None))]
+pub(crate) fn box_convert<'py>(
+    boxes: &Bound<'py, PyAny>,
+    in_fmt: &str,
+    out_fmt: &str,
+    out: Option<&Bound<'py, PyAny>>,
+    ctx: Option<&Bound<'py, Context>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let call = Call::new(boxes.py(), "box_convert", ctx)?;
+    let params = OmmaBoxConvertParams {
+        struct_size: size_of::<OmmaBoxConvertParams>() as u32,
+        in_fmt: call.choice("in_fmt", in_fmt, &FORMATS)?,
+        out_fmt: call.choice("out_fmt", out_fmt, &FORMATS)?,
+    };
+    let boxes = call.input("boxes", boxes)?;
+    let out = call.output(out, boxes.shape(), DType::F32)?;
+    // SAFETY: descriptors of memory that lives during the call.
+    call.run(|ctx| unsafe {
+        capi::omma_box_convert(ctx, &params, &boxes.descriptor(), &out.descriptor())
+    })?;
+    Ok(out.into_object())
+}
+
 /// The keyword arguments of suppression.
-struct Options<'a> {
-    iou_threshold: f64,
-    score_threshold: Option<f64>,
-    max_output: i64,
-    max_candidates: i64,
-    format: &'a str,
-    offset: i64,
-    overlap: &'a str,
+pub(crate) struct Options<'a> {
+    pub(crate) iou_threshold: f64,
+    pub(crate) score_threshold: Option<f64>,
+    pub(crate) max_output: i64,
+    pub(crate) max_candidates: i64,
+    pub(crate) format: &'a str,
+    pub(crate) offset: i64,
+    pub(crate) overlap: &'a str,
 }
 
 impl Options<'_> {
-    fn params(&self, call: &Call<'_>) -> PyResult<OmmaNmsParams> {
+    pub(crate) fn params(&self, call: &Call<'_>) -> PyResult<OmmaNmsParams> {
         Ok(OmmaNmsParams {
             struct_size: size_of::<OmmaNmsParams>() as u32,
             flags: match self.score_threshold {

@@ -194,6 +194,18 @@ impl<'py> Call<'py> {
         }
     }
 
+    /// The shape of images.
+    pub(crate) fn four(&self, name: &str, value: &Sizes<'_>) -> PyResult<[i64; 4]> {
+        let mut four = [0; 4];
+        if value.as_slice().len() != 4 {
+            return Err(self.wrong(name, value, "four integers"));
+        }
+        for (to, &size) in four.iter_mut().zip(value.as_slice()) {
+            *to = self.number(name, size, 0)?.into();
+        }
+        Ok(four)
+    }
+
     fn wrong(&self, name: &str, value: &Sizes<'_>, expected: &str) -> PyErr {
         let given = value.given.as_ref().and_then(|given| given.repr().ok());
         let given = given.map_or_else(|| "?".into(), |given| given.to_string());
@@ -249,9 +261,14 @@ impl<'py> FromPyObject<'_, 'py> for Sizes<'py> {
 
 /// A message of the C ABI with the names that arguments have in Python.
 fn in_python(message: &str) -> String {
-    const NAMES: [(&str, &str); 5] = [
+    const NAMES: [(&str, &str); 10] = [
         ("input", "x"),
         ("weight", "w"),
+        ("weight_1", "w1"),
+        ("weight_2", "w2"),
+        ("bias_1", "b1"),
+        ("bias_2", "b2"),
+        ("variance", "var"),
         ("output", "out"),
         ("image", "img"),
         ("context_create", "Context"),

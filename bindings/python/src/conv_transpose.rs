@@ -99,8 +99,7 @@ fn output_shape(p: &OmmaConvTranspose2dParams, x: &Tensor<'_>, w: &Tensor<'_>) -
 /// >>> import numpy as np, omma
 /// >>> x = np.array([[[[1, 2]]]], np.float32)
 /// >>> omma.conv_transpose2d(x, np.ones((1, 1, 1, 3), np.float32), stride=2)
-/// array([[[[1., 1., 3., 2., 2.],
-///          [0., 0., 0., 0., 0.]]]], dtype=float32)
+/// array([[[[1., 1., 3., 2., 2.]]]], dtype=float32)
 #[pyfunction]
 #[pyo3(
     signature = (x, w, bias=None, *, stride=Sizes::one(1), padding=Sizes::one(0),

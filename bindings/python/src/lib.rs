@@ -14,11 +14,14 @@ mod call;
 mod context;
 mod conv;
 mod conv_transpose;
+mod detect;
 mod dlpack;
+mod fold;
 mod image;
 mod linear;
 mod nn;
 mod plan;
+mod roi;
 mod tensor;
 
 #[pymodule]
@@ -28,16 +31,19 @@ mod _omma {
     #[pymodule_export]
     use super::{
         attention::{attention, layer_norm, rms_norm},
-        boxes::{batched_nms, box_iou, box_iou_elementwise, nms},
+        boxes::{batched_nms, box_convert, box_iou, box_iou_3d, box_iou_elementwise, nms},
         context::{Context, get_num_threads, isa, isa_available, set_num_threads},
         conv::{Conv2d, conv2d},
         conv_transpose::{ConvTranspose2d, conv_transpose2d},
+        detect::{matrix_nms, nms_per_image, soft_nms, yolo_decode},
+        fold::{fold_batch_norm, merge_conv2d_avg_pool2d, merge_parallel_conv2d, receptive_field},
         image::{Letterbox, image_to_tensor, letterbox, resize},
         linear::{Linear, linear, matmul},
         nn::{
             avg_pool2d, gelu, gelu_tanh, hardswish, leaky_relu, log_softmax, max_pool2d, prelu,
             relu, relu6, sigmoid, silu, softmax, tanh,
         },
+        roi::{roi_align, roi_align_backward, roi_pool, roi_pool_backward},
     };
 
     #[pymodule_init]

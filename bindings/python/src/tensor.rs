@@ -28,6 +28,7 @@ pub(crate) const MAX_RANK: usize = omma::tensor::MAX_RANK;
 pub(crate) enum DType {
     F32,
     U8,
+    I32,
     I64,
 }
 
@@ -36,6 +37,7 @@ impl DType {
         match self {
             DType::F32 => NPY_TYPES::NPY_FLOAT,
             DType::U8 => NPY_TYPES::NPY_UBYTE,
+            DType::I32 => NPY_TYPES::NPY_INT,
             // Of both 64-bit types of numpy the one that is called int64.
             DType::I64 if size_of::<std::ffi::c_long>() == 8 => NPY_TYPES::NPY_LONG,
             DType::I64 => NPY_TYPES::NPY_LONGLONG,
@@ -46,6 +48,7 @@ impl DType {
         match self {
             DType::F32 => "float32",
             DType::U8 => "uint8",
+            DType::I32 => "int32",
             DType::I64 => "int64",
         }
     }
@@ -54,6 +57,7 @@ impl DType {
         let (code, bits) = match self {
             DType::F32 => (OMMA_DTYPE_FLOAT, 32),
             DType::U8 => (OMMA_DTYPE_UINT, 8),
+            DType::I32 => (OMMA_DTYPE_INT, 32),
             DType::I64 => (OMMA_DTYPE_INT, 64),
         };
         OmmaDataType {

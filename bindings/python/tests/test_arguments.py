@@ -21,6 +21,7 @@ X = floats(2, 4, 6, 5)
 W = floats(8, 4, 3, 3)
 BOXES = np.array([[0, 0, 4, 4], [1, 1, 4, 4], [5, 5, 9, 9]], np.float32)
 SCORES = np.array([0.2, 0.9, 0.5], np.float32)
+ROIS = np.array([[0, 0, 0, 4, 4], [1, 1, 2, 3, 5]], np.float32)
 IMG = rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)
 SHIFTED = np.zeros(101, np.float32)
 
@@ -150,6 +151,15 @@ ERRORS = [
     (lambda: omma.box_iou(BOXES, BOXES, format="yxyx"), BAD, "box_iou: format is 'yxyx', expected"),
     (lambda: omma.box_iou(BOXES, BOXES, offset=2), BAD, "box_iou: offset is 2"),
     (lambda: omma.box_iou_elementwise(BOXES, BOXES[:2]), SHAPE, "a has 3 boxes, b has 2"),
+    (lambda: omma.box_iou_3d(BOXES, BOXES), SHAPE, "box_iou_3d: a has shape [3, 4], expected (N, 6)"),
+    (lambda: omma.box_convert(BOXES, "yxyx", "xyxy"), BAD, "box_convert: in_fmt is 'yxyx', expected 'xyxy'"),
+    (lambda: omma.box_convert(BOXES[:, :3], "xyxy", "xywh"), SHAPE, "box_convert: boxes has shape [3, 3]"),
+    (lambda: omma.soft_nms(BOXES, SCORES, method="hard"), BAD, "soft_nms: method is 'hard', expected 'linear'"),
+    (lambda: omma.soft_nms(BOXES, SCORES, sigma=0), BAD, "soft_nms: sigma is 0, expected a positive number"),
+    (lambda: omma.matrix_nms(BOXES, SCORES[:2]), SHAPE, "matrix_nms: scores has 2 elements, boxes 3"),
+    (lambda: omma.nms_per_image(BOXES, SCORES, 0.5), SHAPE, "nms_per_image: boxes has 2 dimensions, expected 3"),
+    (lambda: omma.yolo_decode(BOXES[None], 0.5), SHAPE, "yolo_decode: head has 3 numbers an anchor, expected 4 and"),
+    (lambda: omma.yolo_decode(BOXES[None], 0.5, kind="v9"), BAD, "yolo_decode: kind is 'v9', expected 'v8', 'v5'"),
     (lambda: omma.nms(BOXES, SCORES[:2], 0.5), SHAPE, "nms: scores has 2 elements, boxes 3"),
     (lambda: omma.nms(BOXES, SCORES, float("nan")), BAD, "nms: iou_threshold is NaN"),
     (lambda: omma.nms(BOXES, SCORES, 0.5, max_output=-1), BAD, "nms: max_output is -1"),
@@ -158,6 +168,22 @@ ERRORS = [
     (lambda: omma.nms(BOXES, SCORES, 0.5, out=SCORES), BAD, "nms: indices is float32, expected int64"),
     (lambda: omma.batched_nms(BOXES, SCORES, [1, 2], 0.5), SHAPE, "batched_nms: classes has 2 elements, scores 3"),
     (lambda: omma.batched_nms(BOXES, SCORES, SCORES, 0.5), BAD, "batched_nms: classes is float32"),
+    (lambda: omma.roi_align(X, ROIS, 0), BAD, "roi_align: output_size is 0, expected 1"),
+    (lambda: omma.roi_align(X, ROIS, 2, 0.0), BAD, "roi_align: spatial_scale is 0, expected a positive"),
+    (lambda: omma.roi_align(X, ROIS, 2, sampling_ratio=2000), BAD, "roi_align: sampling_ratio is 2000"),
+    (lambda: omma.roi_align(X, ROIS, 2, mode="min"), BAD, "roi_align: mode is 'min', expected 'avg', 'max', "),
+    (lambda: omma.roi_align(X[0], ROIS, 2), SHAPE, "roi_align: x has 3 dimensions, expected 4"),
+    (lambda: omma.roi_align(X, ROIS[0], 2), SHAPE, "roi_align: rois has 1 dimensions, expected 2"),
+    (lambda: omma.roi_align(X, ROIS + 1, 2), BAD, "roi_align: rois[1] has batch index 2, x has 2 images"),
+    (lambda: omma.roi_align(X, ROIS[:, 1:], 2), SHAPE, "roi_align: rois has shape [2, 4], expected [K, 5]"),
+    (lambda: omma.roi_align(X, ROIS[:, 1:], 2, batch_indices=[0]), SHAPE, "roi_align: batch_indices has"),
+    (lambda: omma.roi_align(X, ROIS[:, 1:], 2, batch_indices=SCORES[:2]), BAD, "batch_indices is float32"),
+    (lambda: omma.roi_align_backward(floats(2, 4, 2, 2), ROIS, (6, 5)), BAD, "input_shape is (6, 5), expected four"),
+    (lambda: omma.roi_align_backward(floats(2, 3, 2, 2), ROIS, X.shape), SHAPE, "roi_align_backward: dy has"),
+    (lambda: omma.roi_align_backward(floats(2, 4, 2, 2), ROIS, X.shape, mode="max"), BAD, "x is missing"),
+    (lambda: omma.roi_pool(X, ROIS, (2, 2, 2)), BAD, "roi_pool: output_size is (2, 2, 2), expected"),
+    (lambda: omma.roi_pool(X, ROIS, 2, return_argmax=True, out=X), BAD, "roi_pool: out is no tuple of two"),
+    (lambda: omma.roi_pool_backward(floats(2, 4, 2, 2), ROIS, SCORES, X.shape), BAD, "argmax is float32"),
     (lambda: omma.resize(IMG.astype(int), (2, 2)), BAD, "resize: img is int64, expected uint8 or float32"),
     (lambda: omma.resize(IMG[0, 0], (2, 2)), SHAPE, "resize: img has 1 dimensions, expected 2"),
     (lambda: omma.resize(IMG, 3), BAD, "resize: size_hw is 3, expected two integers (height, width)"),

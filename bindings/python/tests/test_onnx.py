@@ -268,6 +268,20 @@ def resize(attributes, x, roi=None, scales=None, sizes=None, op="Resize"):
     return np.stack(planes).reshape(*x.shape[:2], *size)
 
 
+def roi_align(attributes, x, rois, batch_indices):
+    transform = attributes.get("coordinate_transformation_mode", b"half_pixel")
+    return omma.roi_align(
+        x,
+        rois,
+        (attributes.get("output_height", 1), attributes.get("output_width", 1)),
+        attributes.get("spatial_scale", 1.0),
+        attributes.get("sampling_ratio", 0),
+        transform == b"half_pixel",
+        mode=attributes.get("mode", b"avg").decode(),
+        batch_indices=batch_indices,
+    )
+
+
 ADAPTERS = {
     "Attention": attention,
     "AveragePool": average_pool,
@@ -289,6 +303,7 @@ ADAPTERS = {
     "RMSNormalization": rms_norm,
     "Relu": lambda a, x: omma.relu(x),
     "Resize": resize,
+    "RoiAlign": roi_align,
     "Sigmoid": lambda a, x: omma.sigmoid(x),
     "Softmax": lambda a, x: omma.softmax(x, a.get("axis", -1)),
     "Swish": swish,
@@ -359,7 +374,12 @@ LISTED = {
 }
 
 # ONNX writes these results with four digits, and gives its own tolerance.
-ROUNDED = ["test_averagepool_2d_ceil_last_window_starts_on_pad"]
+ROUNDED = [
+    "test_averagepool_2d_ceil_last_window_starts_on_pad",
+    "test_roialign_aligned_false",
+    "test_roialign_aligned_true",
+    "test_roialign_mode_max",
+]
 
 # Relative and absolute agreement.
 HALVES = {"float16": (2e-3, 1e-3), "bfloat16": (2e-2, 1e-2)}

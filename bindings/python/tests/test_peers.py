@@ -227,6 +227,63 @@ def test_pooling():
     np.testing.assert_array_equal(np.take_along_axis(planes, indices.reshape(2, 3, -1), 2), values.reshape(2, 3, -1))
 
 
+def sampled(plane, y, x):
+    """A plane between its pixels, as RoIAlign samples it."""
+    h, w = plane.shape
+    if not (-1 <= y <= h and -1 <= x <= w):
+        return 0.0
+    y, x = np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)
+    top, left = int(y), int(x)
+    rows, columns = [top, min(top + 1, h - 1)], [left, min(left + 1, w - 1)]
+    return np.array([1 - y + top, y - top]) @ plane[np.ix_(rows, columns)] @ np.array([1 - x + left, x - left])
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("aligned, ratio", [(True, 2), (False, -1)])
+def test_roi_align(layout, aligned, ratio, ctx):
+    maps = rng.random((2, 3, 9, 8), dtype=np.float32)
+    rois = np.array([[1, 2, 3, 11, 14], [0, -4, 0, 30, 9], [1, 5, 5, 5, 5]], np.float32)
+    expected = np.zeros((3, 3, 2, 3))
+    for k, (image, *corners) in enumerate(rois):
+        x1, y1, x2, y2 = np.array(corners) / 2 - aligned * 0.5
+        sizes = [size if aligned else max(size, 1) for size in (y2 - y1, x2 - x1)]
+        steps = [size / bins for size, bins in zip(sizes, (2, 3))]
+        counts = [ratio if ratio > 0 else int(np.ceil(step)) for step in steps]
+        for c, p, q in np.ndindex(3, 2, 3):
+            values = [
+                sampled(maps[int(image), c], y1 + steps[0] * (p + (i + 0.5) / counts[0]), x1 + steps[1] * (q + (j + 0.5) / counts[1]))
+                for i, j in np.ndindex(*counts)
+            ]
+            expected[k, c, p, q] = np.mean(values)
+    def to(a):
+        return np.ascontiguousarray(a.transpose(0, 2, 3, 1)) if layout == "NHWC" else a
+    options = dict(spatial_scale=0.5, sampling_ratio=ratio, aligned=aligned, layout=layout, ctx=ctx)
+    y = omma.roi_align(to(maps), rois, (2, 3), **options)
+    np.testing.assert_allclose(y, to(expected), atol=1e-5)
+    apart = omma.roi_align(to(maps), rois[:, 1:], (2, 3), batch_indices=rois[:, 0].astype(np.int32), **options)
+    assert np.array_equal(apart, y)
+    dx = omma.roi_align_backward(y, rois, to(maps).shape, **options)
+    np.testing.assert_allclose(np.vdot(dx, to(maps)), np.vdot(y, y), rtol=1e-5)
+    largest = omma.roi_align(to(maps), rois, (2, 3), mode="max_sample", **options)
+    assert np.all(largest >= y - 1e-6)
+    dx = omma.roi_align_backward(y, rois, to(maps).shape, mode="max_sample", x=to(maps), **options)
+    np.testing.assert_allclose(np.vdot(dx, to(maps)), np.vdot(y, largest), rtol=1e-5)
+
+
+def test_roi_pool(ctx):
+    maps = rng.random((1, 2, 6, 8), dtype=np.float32)
+    rois = np.array([[0, 0, 0, 7, 5]], np.float32)
+    expected = maps.reshape(2, 2, 3, 2, 4).transpose(0, 1, 3, 2, 4).reshape(1, 2, 2, 2, 12)
+    y, argmax = omma.roi_pool(maps, rois, 2, return_argmax=True, ctx=ctx)
+    assert np.array_equal(y, expected.max(-1)) and argmax.dtype == np.int32
+    assert np.array_equal(np.take_along_axis(maps.reshape(1, 2, -1), argmax.reshape(1, 2, -1), 2), y.reshape(1, 2, -1))
+    dx = omma.roi_pool_backward(y, rois, argmax, maps.shape, ctx=ctx)
+    assert np.array_equal(dx != 0, np.isin(maps, y)) and dx.sum() == pytest.approx(y.sum())
+    out = np.empty_like(y), np.empty_like(argmax)
+    assert omma.roi_pool(maps, rois[:, 1:], 2, return_argmax=True, batch_indices=[0], out=out)[1] is out[1]
+    assert np.array_equal(out[0], y)
+
+
 def boxes(count):
     corner = rng.uniform(0, 300, (count, 2))
     return np.hstack([corner, corner + rng.uniform(5, 90, (count, 2))]).astype(np.float32)
@@ -255,6 +312,122 @@ def test_box_iou():
     assert (omma.box_iou(a, b, kind="giou") <= omma.box_iou(a, b) + 1e-6).all()
     assert (omma.box_iou(a, b, kind="ciou") <= omma.box_iou(a, b, kind="diou") + 1e-6).all()
     assert omma.box_iou([[0, 0, 1, 1]], [[1, 1, 2, 2]], offset=1).item() == pytest.approx(1 / 7)
+
+
+def test_box_convert():
+    a = boxes(70)
+    sizes = a[:, 2:] - a[:, :2]
+    forms = {"xyxy": a, "xywh": np.hstack([a[:, :2], sizes]), "cxcywh": np.hstack([a[:, :2] + sizes / 2, sizes])}
+    for source, x in forms.items():
+        for target, y in forms.items():
+            np.testing.assert_allclose(omma.box_convert(x, source, target), y, rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(omma.box_convert(a[:, [2, 3, 0, 1]], "corners", "xyxy"), a)
+    here = a.reshape(7, 10, 4).copy()
+    assert omma.box_convert(here, "xyxy", "xywh", out=here) is here
+    np.testing.assert_allclose(here.reshape(70, 4), forms["xywh"])
+
+
+def test_box_iou_3d():
+    corner = rng.uniform(0, 20, (2, 40, 3))
+    a, b = np.concatenate([corner, corner + rng.uniform(1, 15, (2, 40, 3))], 2).astype(np.float32)
+    side = np.minimum(a[:, None, 3:], b[None, :, 3:]) - np.maximum(a[:, None, :3], b[None, :, :3])
+    shared = side.clip(0).prod(-1)
+    volumes = [(v[:, 3:] - v[:, :3]).prod(-1) for v in (a, b)]
+    expected = shared / (volumes[0][:, None] + volumes[1] - shared)
+    np.testing.assert_allclose(omma.box_iou_3d(a, b), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_soft_nms_is_opencvs(ctx):
+    b, scores = np.floor(boxes(300)), rng.random(300, np.float32)
+    whole = np.hstack([b[:, :2], b[:, 2:] - b[:, :2]]).astype(np.int32)
+    for name, method in ("linear", 1), ("gaussian", 2):
+        lowered, expected = cv2.dnn.softNMSBoxes(whole, scores, 0.05, 0.3, 0, 0.5, method)
+        indices, values = omma.soft_nms(b, scores, method=name, score_threshold=0.05, ctx=ctx)
+        np.testing.assert_array_equal(indices, np.ravel(expected))
+        np.testing.assert_allclose(values, np.ravel(lowered), rtol=1e-5)
+    indices, values = omma.soft_nms(b, scores, method="greedy", iou_threshold=0.45, score_threshold=1e-9, ctx=ctx)
+    np.testing.assert_array_equal(indices, omma.nms(b, scores, 0.45, ctx=ctx))
+    np.testing.assert_array_equal(values, scores[indices])
+
+
+def test_matrix_nms(ctx):
+    b, scores = boxes(200), rng.random(200, np.float32)
+    order = np.argsort(-scores, kind="stable")
+    overlap = np.triu(iou(b[order], b[order]), 1)
+    factors = {
+        "linear": ((1 - overlap) / (1 - overlap.max(0)[:, None])).min(0),
+        "gaussian": np.exp(-2 * (overlap**2 - overlap.max(0)[:, None] ** 2)).min(0),
+    }
+    for method, factor in factors.items():
+        indices, values = omma.matrix_nms(b, scores, method=method, post_threshold=-1, ctx=ctx)
+        expected = np.empty(200)
+        expected[order] = scores[order] * np.minimum(factor, 1)
+        np.testing.assert_allclose(values, expected[indices], rtol=1e-3, atol=1e-5)
+        assert sorted(indices) == list(range(200)) and (np.diff(values) <= 0).all()
+    apart = omma.matrix_nms(b, scores, np.arange(200), ctx=ctx)
+    np.testing.assert_array_equal(apart[1], scores[apart[0]])
+
+
+def test_nms_per_image(ctx):
+    b, scores = np.stack([boxes(300) for _ in range(3)]), rng.random((3, 300), np.float32)
+    classes = rng.integers(0, 4, (3, 300))
+    for given in (None, classes, classes.astype(np.int32)):
+        indices, counts = omma.nms_per_image(b, scores, 0.4, classes=given, score_threshold=0.1, ctx=ctx)
+        assert indices.shape == (3, 300) and counts.shape == (3,)
+        for i in range(3):
+            options = {"score_threshold": 0.1, "ctx": ctx}
+            if given is None:
+                expected = omma.nms(b[i], scores[i], 0.4, **options)
+            else:
+                expected = omma.batched_nms(b[i], scores[i], given[i], 0.4, **options)
+            np.testing.assert_array_equal(indices[i, : counts[i]], expected)
+            assert (indices[i, counts[i] :] == -1).all()
+    indices, counts = omma.nms_per_image(b, scores, 0.4, max_output=5, ctx=ctx)
+    assert indices.shape == (3, 5) and (counts == 5).all()
+
+
+def test_yolo_decode(ctx):
+    head = rng.random((2, 4 + 7, 3000), np.float32)
+    head[:, 4:] **= 6
+    best, which = head[:, 4:].max(1), head[:, 4:].argmax(1)
+    image, anchor = np.nonzero(best > 0.9)
+    boxes, scores, classes, indices, counts = omma.yolo_decode(head, 0.9, ctx=ctx)
+    np.testing.assert_array_equal(indices, anchor)
+    np.testing.assert_array_equal(scores, best[image, anchor])
+    np.testing.assert_array_equal(classes, which[image, anchor])
+    np.testing.assert_array_equal(counts, np.bincount(image, minlength=2))
+    centre, size = head[image, :2, anchor], head[image, 2:4, anchor]
+    np.testing.assert_allclose(boxes, np.hstack([centre - size / 2, centre + size / 2]), rtol=1e-5, atol=1e-6)
+    # More than there is room for at first, and every class for itself.
+    image, anchor, label = np.nonzero(head[:, 4:].transpose(0, 2, 1) > 0.2)
+    assert len(image) > 1024
+    boxes, scores, classes, indices, counts = omma.yolo_decode(head, 0.2, multi_label=True, ctx=ctx)
+    np.testing.assert_array_equal(indices, anchor)
+    np.testing.assert_array_equal(classes, label)
+    # The same head the other way round, with an objectness of 1.
+    rows = np.concatenate([head[:, :4], np.ones_like(head[:, :1]), head[:, 4:]], 1).transpose(0, 2, 1)
+    for layout in (rows, np.ascontiguousarray(rows)):
+        again = omma.yolo_decode(layout, 0.2, kind="v5", multi_label=True, ctx=ctx)
+        np.testing.assert_array_equal(again[1], scores)
+
+
+def test_yolo_decode_of_a_grid(ctx):
+    grid = rng.normal(size=(1, 3, 5 + 2, 6, 8)).astype(np.float32)
+    anchors = np.array([[10, 13], [16, 30], [33, 23]], np.float32)
+    sigmoid = 1 / (1 + np.exp(-grid.astype(float)))
+    y, x = np.mgrid[:6, :8]
+    cell, of = np.stack([x, y])[None, None], anchors[None, :, :, None, None]
+    score = sigmoid[:, :, 4:5] * sigmoid[:, :, 5:]
+    pick = (score.max(2) > 0.4).reshape(-1)
+    for kind, centre, size in [
+        ("grid_v5", (2 * sigmoid[:, :, :2] - 0.5 + cell) * 16, (2 * sigmoid[:, :, 2:4]) ** 2 * of),
+        ("grid_v3", (sigmoid[:, :, :2] + cell) * 16, np.exp(grid[:, :, 2:4].astype(float)) * of),
+    ]:
+        expected = np.concatenate([centre - size / 2, centre + size / 2], 2).transpose(0, 1, 3, 4, 2).reshape(-1, 4)
+        for head in (grid.reshape(1, 21, 6, 8), grid.transpose(0, 1, 3, 4, 2)):
+            got = omma.yolo_decode(head, 0.4, kind=kind, anchors=anchors, stride=16, ctx=ctx)
+            np.testing.assert_array_equal(got[3], np.flatnonzero(pick))
+            np.testing.assert_allclose(got[0], expected[pick], rtol=1e-4, atol=1e-3)
 
 
 def test_suppression_is_opencvs(ctx):

@@ -16,10 +16,13 @@ __all__ = [
     "attention",
     "avg_pool2d",
     "batched_nms",
+    "box_convert",
     "box_iou",
+    "box_iou_3d",
     "box_iou_elementwise",
     "conv2d",
     "conv_transpose2d",
+    "fold_batch_norm",
     "gelu",
     "gelu_tanh",
     "get_num_threads",
@@ -33,18 +36,29 @@ __all__ = [
     "linear",
     "log_softmax",
     "matmul",
+    "matrix_nms",
     "max_pool2d",
+    "merge_conv2d_avg_pool2d",
+    "merge_parallel_conv2d",
     "nms",
+    "nms_per_image",
     "prelu",
+    "receptive_field",
     "relu",
     "relu6",
     "resize",
     "rms_norm",
+    "roi_align",
+    "roi_align_backward",
+    "roi_pool",
+    "roi_pool_backward",
     "set_num_threads",
     "sigmoid",
     "silu",
+    "soft_nms",
     "softmax",
     "tanh",
+    "yolo_decode",
     "__version__",
 ]
 
@@ -67,6 +81,7 @@ _Scalars: TypeAlias = float | Sequence[float] | Sequence[Sequence[Any]]
 _Floats: TypeAlias = npt.NDArray[np.float32] | _DLPack | _Scalars
 _Integers: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.int32] | _DLPack | Sequence[int]
 _Float32: TypeAlias = npt.NDArray[np.float32]
+_Int32: TypeAlias = npt.NDArray[np.int32]
 _Int64: TypeAlias = npt.NDArray[np.int64]
 _Pair: TypeAlias = int | tuple[int, int] | Sequence[int]
 _Sides: TypeAlias = int | tuple[int, int] | tuple[int, int, int, int] | Sequence[int]
@@ -81,6 +96,7 @@ _Activation: TypeAlias = _LinearActivation | Literal["prelu"]
 _Mask: TypeAlias = npt.NDArray[np.bool_] | npt.NDArray[np.float32] | _DLPack
 _Kind: TypeAlias = Literal["iou", "giou", "diou", "ciou"]
 _Format: TypeAlias = Literal["xyxy", "xywh", "cxcywh", "corners"]
+_RoiAlignMode: TypeAlias = Literal["avg", "max", "max_sample"]
 _Overlap: TypeAlias = Literal["union", "min"]
 _Interpolation: TypeAlias = Literal["linear", "nearest", "cubic", "area"]
 _Coordinates: TypeAlias = Literal["half_pixel", "align_corners", "asymmetric"]
@@ -198,6 +214,36 @@ class ConvTranspose2d:
     ) -> _Out: ...
     def describe(self) -> str: ...
 
+def fold_batch_norm(
+    w: _Floats,
+    bias: _Floats | None,
+    gamma: _Floats | None,
+    beta: _Floats | None,
+    mean: _Floats,
+    var: _Floats,
+    eps: float = 1e-5,
+    *,
+    ctx: Context | None = None,
+) -> tuple[_Out, _Out]: ...
+def merge_parallel_conv2d(
+    w1: _Floats,
+    b1: _Floats | None,
+    w2: _Floats,
+    b2: _Floats | None,
+    *,
+    layout: _Layout = "NCHW",
+    ctx: Context | None = None,
+) -> tuple[_Out, _Out]: ...
+def merge_conv2d_avg_pool2d(
+    w: _Floats,
+    bias: _Floats | None,
+    kernel: _Pair,
+    *,
+    stride: _Pair = 1,
+    layout: _Layout = "NCHW",
+    ctx: Context | None = None,
+) -> tuple[_Out, _Floats | None]: ...
+def receptive_field(layers: Sequence[tuple[int, int, int, int]]) -> tuple[int, int, int]: ...
 def matmul(
     a: _Floats, b: _Floats, *, out: _Out | None = None, ctx: Context | None = None
 ) -> _Out: ...
@@ -427,6 +473,71 @@ def batched_nms(
     out: _Int64 | None = None,
     ctx: Context | None = None,
 ) -> _Int64: ...
+def box_iou_3d(a: _Floats, b: _Floats, *, out: _Out | None = None, ctx: Context | None = None) -> _Out: ...
+def box_convert(
+    boxes: _Floats,
+    in_fmt: _Format,
+    out_fmt: _Format,
+    *,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+def nms_per_image(
+    boxes: _Floats,
+    scores: _Floats,
+    iou_threshold: float,
+    *,
+    classes: _Integers | None = None,
+    score_threshold: float | None = None,
+    max_output: int = 0,
+    max_candidates: int = 0,
+    format: _Format = "xyxy",
+    offset: int = 0,
+    overlap: _Overlap = "union",
+    out: _Int64 | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Int64]: ...
+def soft_nms(
+    boxes: _Floats,
+    scores: _Floats,
+    *,
+    method: Literal["linear", "gaussian", "greedy"] = "linear",
+    iou_threshold: float = 0.3,
+    sigma: float = 0.5,
+    score_threshold: float = 0.001,
+    max_output: int = 0,
+    format: _Format = "xyxy",
+    offset: int = 0,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Float32]: ...
+def matrix_nms(
+    boxes: _Floats,
+    scores: _Floats,
+    classes: _Integers | None = None,
+    *,
+    method: Literal["linear", "gaussian"] = "linear",
+    sigma: float = 2.0,
+    score_threshold: float | None = None,
+    post_threshold: float = 0.0,
+    max_output: int = 0,
+    max_candidates: int = 0,
+    format: _Format = "xyxy",
+    offset: int = 0,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Float32]: ...
+def yolo_decode(
+    head: _Floats,
+    score_threshold: float,
+    *,
+    kind: Literal["v8", "v5", "grid_v3", "grid_v5"] = "v8",
+    anchors: _Floats | None = None,
+    stride: float = 0.0,
+    scale_xy: float = 0.0,
+    logits: bool | None = None,
+    multi_label: bool = False,
+    num_classes: int = 0,
+    ctx: Context | None = None,
+) -> tuple[_Float32, _Float32, _Int64, _Int64, _Int64]: ...
 @overload
 def resize(
     img: npt.NDArray[_Pixel],
@@ -481,3 +592,69 @@ class Letterbox:
     def scale_x(self) -> float: ...
 
 def letterbox(image_hw: _Size, frame_hw: _Size) -> Letterbox: ...
+def roi_align(
+    x: _Floats,
+    rois: _Floats,
+    output_size: _Pair,
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = -1,
+    aligned: bool = False,
+    *,
+    mode: _RoiAlignMode = "avg",
+    batch_indices: _Integers | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+def roi_align_backward(
+    dy: _Floats,
+    rois: _Floats,
+    input_shape: Sequence[int],
+    spatial_scale: float = 1.0,
+    sampling_ratio: int = -1,
+    aligned: bool = False,
+    *,
+    mode: _RoiAlignMode = "avg",
+    batch_indices: _Integers | None = None,
+    x: _Floats | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def roi_pool(
+    x: _Floats,
+    rois: _Floats,
+    output_size: _Pair,
+    spatial_scale: float = 1.0,
+    *,
+    return_argmax: Literal[False] = False,
+    batch_indices: _Integers | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def roi_pool(
+    x: _Floats,
+    rois: _Floats,
+    output_size: _Pair,
+    spatial_scale: float = 1.0,
+    *,
+    return_argmax: Literal[True],
+    batch_indices: _Integers | None = None,
+    layout: _Layout = "NCHW",
+    out: tuple[_Float32, _Int32] | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Float32, _Int32]: ...
+def roi_pool_backward(
+    dy: _Floats,
+    rois: _Floats,
+    argmax: _Int32 | _DLPack,
+    input_shape: Sequence[int],
+    *,
+    batch_indices: _Integers | None = None,
+    layout: _Layout = "NCHW",
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
