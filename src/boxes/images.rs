@@ -12,7 +12,7 @@ use crate::tensor::{
 };
 use std::sync::Mutex;
 
-/// [`nms`](super::nms) or, with `classes` (B, N), [`batched_nms`](super::batched_nms) in each of B
+/// [`nms`](super::nms()) or, with `classes` (B, N), [`batched_nms`](super::batched_nms) in each of B
 /// images: of `boxes` (B, N, 4) with `scores` (B, N), the indices within the image, best first, to
 /// the rows of `indices` (B, K), and how many they are to `counts` (B).
 ///
