@@ -1148,8 +1148,8 @@ void omma_conv_transpose2d_destroy(struct OmmaConvTranspose2d *plan);
  *
  * `weight` has the O output channels as its first axis and any rank; `bias` (O,) or NULL for zeros, `gamma` (O,) or NULL
  * for ones, `beta` (O,) or NULL for zeros, `mean` and `variance` (O,), `output_weight` of the shape of `weight`,
- * `output_bias` (O,). The outputs may be the very arrays of `weight` and `bias`; other overlap with an input is an
- * error. Computed in f64 and rounded once; a variance below `-eps` gives NaN.
+ * `output_bias` (O,). The outputs may be the very arrays of inputs of their shape, `weight` and `bias` for instance; other overlap
+ * with an input is an error. Computed in f64 and rounded once; a variance below `-eps` gives NaN.
  *
  * The caller ensures:
  * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.

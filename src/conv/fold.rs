@@ -30,7 +30,7 @@ pub struct BatchNorm<'a> {
 /// `weight' = weight * gamma / sqrt(variance + eps)`, `bias' = (bias - mean) * gamma / sqrt(variance + eps) + beta`.
 ///
 /// `weight` has the O output channels as its first axis, any rank; `bias` is (O,), zeros if there is none. The
-/// outputs may be the very arrays of `weight` and `bias`; other overlap with an input is an error.
+/// outputs may be the very arrays of inputs of their shape; other overlap with an input is an error.
 /// A variance that is negative beyond `eps` gives NaN.
 pub fn fold_batch_norm(
     norm: &BatchNorm<'_>,
@@ -63,10 +63,7 @@ pub fn fold_batch_norm(
             array.dim(0)
         );
         forbid_overlap(op, "output_weight", &out_weight, name, array)?;
-        match name {
-            "bias" => forbid_partial_overlap(op, "output_bias", &out_bias, name, array)?,
-            _ => forbid_overlap(op, "output_bias", &out_bias, name, array)?,
-        }
+        forbid_partial_overlap(op, "output_bias", &out_bias, name, array)?;
     }
     expect_same_shape(op, "output_weight", &out_weight, "weight", weight)?;
     expect_shape(op, "output_bias", &out_bias, &[outputs])?;

@@ -32,7 +32,7 @@ type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 /// Examples
 /// --------
 /// >>> import numpy as np, omma
-/// >>> w, b = omma.fold_batch_norm(np.ones((2, 1)), None, [2, 4], [0, 1], [1, 1], [4, 4], eps=0)
+/// >>> w, b = omma.fold_batch_norm(np.ones((2, 1), np.float32), None, [2, 4], [0, 1], [1, 1], [4, 4], eps=0)
 /// >>> w.ravel(), b
 /// (array([1., 2.], dtype=float32), array([-1., -1.], dtype=float32))
 #[pyfunction]
@@ -102,8 +102,8 @@ pub(crate) fn fold_batch_norm<'py>(
 /// Examples
 /// --------
 /// >>> import numpy as np, omma
-/// >>> w, b = omma.merge_parallel_conv2d(np.ones((1, 1, 1, 3)), None, np.ones((1, 1, 1, 1)), [2])
-/// >>> w, b
+/// >>> wide, identity = np.ones((1, 1, 1, 3), np.float32), np.ones((1, 1, 1, 1), np.float32)
+/// >>> omma.merge_parallel_conv2d(wide, None, identity, [2])
 /// (array([[[[1., 2., 1.]]]], dtype=float32), array([2.], dtype=float32))
 #[pyfunction]
 #[pyo3(
@@ -175,7 +175,7 @@ pub(crate) fn merge_parallel_conv2d<'py>(
 /// Examples
 /// --------
 /// >>> import numpy as np, omma
-/// >>> omma.merge_conv2d_avg_pool2d(np.ones((1, 1, 1, 1)), None, (1, 2))
+/// >>> omma.merge_conv2d_avg_pool2d(np.ones((1, 1, 1, 1), np.float32), None, (1, 2))
 /// (array([[[[0.5, 0.5]]]], dtype=float32), None)
 #[pyfunction]
 #[pyo3(
