@@ -128,7 +128,7 @@ pub fn merge_parallel_conv2d(
     ensure!(
         first[..2] == second[..2],
         ShapeMismatch,
-        "{op}: weight_1 has {} output and {} input channels, weight_2 {} and {}",
+        "{op}: weight_1 has {} output channels and {} input channels, weight_2 has {} and {}",
         first[0],
         first[1],
         second[0],

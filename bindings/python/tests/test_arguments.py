@@ -112,7 +112,7 @@ ERRORS = [
     (lambda: omma.ConvTranspose2d(W[:4]).run(X[:, :3]), SHAPE, "conv_transpose2d: w has 4 input channels, x has 3"),
     (lambda: omma.fold_batch_norm(W, None, None, None, floats(7), floats(8)), SHAPE, "fold_batch_norm: mean has 7"),
     (lambda: omma.fold_batch_norm(W, None, None, None, floats(8), floats(8), -1), BAD, "fold_batch_norm: eps is -1"),
-    (lambda: omma.merge_parallel_conv2d(W, None, W[:, :3], None), SHAPE, "merge_parallel_conv2d: w1 has 8 output and 4"),
+    (lambda: omma.merge_parallel_conv2d(W, None, W[:, :3], None), SHAPE, "merge_parallel_conv2d: w1 has 8 output channels and 4"),
     (lambda: omma.merge_parallel_conv2d(W, None, W[..., :2], None), BAD, "merge_parallel_conv2d: w2 has a window of 3 x 2"),
     (lambda: omma.merge_conv2d_avg_pool2d(W, None, 0), BAD, "merge_conv2d_avg_pool2d: kernel is 0, expected 1"),
     (lambda: omma.receptive_field([(3, 0, 1, 1)]), BAD, "receptive_field: layer 0 has kernel 3, stride 0"),
