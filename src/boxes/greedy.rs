@@ -14,7 +14,7 @@ use crate::runtime::{Context, Scratch};
 use crate::simd::{Simd, dispatch};
 
 /// The kept boxes up to which a list is searched faster than a grid.
-pub(super) const LIST_TO: usize = 192;
+const LIST_TO: usize = 192;
 /// A grid is not worth setting up for fewer remaining candidates.
 const GRID_FROM: usize = 128;
 
@@ -161,7 +161,7 @@ fn run<const MIN: bool>(ctx: &Context, all: &Candidates<'_>, kept: &mut [u32]) -
 }
 
 #[inline(always)]
-pub(super) fn lanes<S: Simd>(_: S) -> usize {
+fn lanes<S: Simd>(_: S) -> usize {
     S::LANES
 }
 

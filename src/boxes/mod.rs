@@ -21,7 +21,6 @@ mod nms;
 mod order;
 mod rule;
 mod soft;
-mod strips;
 mod yolo;
 
 pub use convert::box_convert;

@@ -4,7 +4,6 @@ use super::format::{BoxFormat, expect_boxes, expect_offset};
 use super::greedy::{Candidates, suppress};
 use super::order::rank;
 use super::rule::{Overlap, Rule};
-use super::strips::Strips;
 use crate::error::{Error, Result, bail, ensure};
 use crate::runtime::Context;
 use crate::tensor::{Element, View, ViewMut, expect_rank, forbid_overlap};
@@ -135,13 +134,6 @@ pub(super) struct Job<'a> {
 impl Job<'_> {
     /// Writes the indices that are kept, best first, to `kept`, which has room for all; returns how many.
     pub(super) fn select(&self, ctx: &Context, kept: &mut [u32]) -> Result<usize> {
-        let limited = self.params.max_output > 0 || self.params.max_candidates > 0;
-        if self.split
-            && !limited
-            && let Some(strips) = Strips::new(ctx, self)
-        {
-            return strips.suppress(kept);
-        }
         let mut ranks = ctx.scratch::<u32>(self.scores.len())?;
         let candidates = Candidates {
             boxes: self.boxes,

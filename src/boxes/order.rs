@@ -17,7 +17,7 @@ const BUCKETS: usize = 1 << DIGIT;
 
 /// Ascending where the score descends.
 #[inline(always)]
-pub(super) fn key(score: f32) -> u32 {
+fn key(score: f32) -> u32 {
     // Adding zero turns -0 into 0.
     let bits = (score + 0.0).to_bits();
     let ascending = bits ^ ((bits as i32 >> 31) as u32 | 0x8000_0000);
@@ -51,31 +51,12 @@ pub(super) fn rank(
         return Ok(count);
     }
     let mut other = ctx.scratch::<u64>(count)?;
-    radix_sort(&mut pairs[..count], &mut other);
-    for (rank, pair) in ranks.iter_mut().zip(&other[..]) {
-        *rank = *pair as u32;
-    }
+    radix_sort(&mut pairs[..count], &mut other, ranks);
     Ok(count)
 }
 
-/// A score and its index as a word that ascends with the rank.
-#[inline(always)]
-pub(super) fn pair(scores: &[f32], index: u32) -> u64 {
-    u64::from(key(scores[index as usize])) << 32 | u64::from(index)
-}
-
-/// Sorts pairs that are given by ascending index, to `sorted`.
-pub(super) fn sort_pairs(pairs: &mut [u64], sorted: &mut [u64]) {
-    if pairs.len() < RADIX_FROM {
-        pairs.sort_unstable();
-        sorted.copy_from_slice(pairs);
-    } else {
-        radix_sort(pairs, sorted);
-    }
-}
-
-/// Sorts by the high halves, to `other`.
-fn radix_sort(pairs: &mut [u64], other: &mut [u64]) {
+/// Sorts by the high halves; the low halves go to `ranks`.
+fn radix_sort(pairs: &mut [u64], other: &mut [u64], ranks: &mut [u32]) {
     let mut counts = [[0u32; BUCKETS]; 3];
     for &pair in pairs.iter() {
         for (digit, counts) in counts.iter_mut().enumerate() {
@@ -90,7 +71,7 @@ fn radix_sort(pairs: &mut [u64], other: &mut [u64]) {
     }
     scatter(pairs, &mut counts[0], 0, |at, pair| other[at] = pair);
     scatter(other, &mut counts[1], 1, |at, pair| pairs[at] = pair);
-    scatter(pairs, &mut counts[2], 2, |at, pair| other[at] = pair);
+    scatter(pairs, &mut counts[2], 2, |at, pair| ranks[at] = pair as u32);
 }
 
 #[inline(always)]
