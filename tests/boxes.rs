@@ -232,7 +232,7 @@ fn threshold_is_a_double() {
     }
 }
 
-/// So many boxes that threads share them, strip by strip.
+/// Threads change nothing, however many boxes there are.
 #[test]
 fn threads_decide_the_same() {
     let mut random = Random(17);
