@@ -1,8 +1,7 @@
 //! `nms_per_image`: suppression in each of several images.
 //!
-//! An image is a task that decides all of its boxes alone; a single image is
-//! split over the threads as `nms` and `batched_nms` split it. Nothing is
-//! written to the outputs before every image is decided.
+//! An image is a task that decides all of its boxes alone; of a single image the
+//! classes are tasks, as in `batched_nms`. Nothing is written to the outputs before every image is decided.
 
 use super::nms::{Job, NmsParams, note, outcome, prepare};
 use crate::error::{Result, ensure};

@@ -201,7 +201,7 @@ impl<'c> Call<'c> {
         if raw.is_empty() || raw.ptr().is_aligned() {
             // SAFETY: aligned, and readable by the caller's promise.
             let view = unsafe { View::from_raw(raw) };
-            return Ok(Input { view, copy: None });
+            return Ok(Input { view, _copy: None });
         }
         let mut copy = self.ctx.scratch::<T>(raw.len())?;
         // SAFETY: readable at any alignment; the scratch has as many elements.
@@ -211,7 +211,7 @@ impl<'c> Call<'c> {
         let view = unsafe { View::from_raw(packed) };
         Ok(Input {
             view,
-            copy: Some(copy),
+            _copy: Some(copy),
         })
     }
 
@@ -299,8 +299,8 @@ impl<'c> Call<'c> {
 /// A tensor that is read: the caller's memory, or an aligned copy of it.
 pub(crate) struct Input<'c, T: Element> {
     view: View<'c, T>,
-    #[allow(dead_code)]
-    copy: Option<Scratch<'c, T>>,
+    /// Holds what the view looks at.
+    _copy: Option<Scratch<'c, T>>,
 }
 
 impl<T: Element> Input<'_, T> {

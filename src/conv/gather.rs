@@ -318,6 +318,6 @@ pub(super) unsafe fn channels_last<S: Simd>(
     }
 }
 
-fn gcd(a: usize, b: usize) -> usize {
+pub(super) fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }

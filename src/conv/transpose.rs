@@ -6,6 +6,7 @@
 //! convolution is thus `stride * stride` convolutions that write to a lattice each; together they multiply
 //! no zeros, and all the algorithms of [`conv2d`] serve them.
 
+use super::gather::gcd;
 use super::params::{Algorithm, Conv2dParams, Layout, axes};
 use super::plan::{Conv2d, conv2d};
 use crate::error::{Result, bail, ensure};
@@ -513,8 +514,4 @@ impl ConvTranspose2d {
             n => format!("{n} convolutions: {first}"),
         }
     }
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -1,9 +1,9 @@
 //! Waking a thread where it can run at once.
 //!
 //! Linux wakes a thread preferably on the CPU of whoever wakes it, unless it
-//! knows of an idle one. In a virtual machine it knows of none when all others
-//! have been idle for a while: a halted virtual CPU counts as taken away by the
-//! host. The worker then waits on the caller's CPU for as long as the caller
+//! knows of an idle one. In a virtual machine it seems to know of none when all
+//! others have been idle for a while, as if a halted virtual CPU were taken away by
+//! the host. The worker then waits on the caller's CPU for as long as the caller
 //! computes, which is milliseconds during which a second thread is worth
 //! nothing. So the caller forbids the sleeping worker its own CPU, and the worker, once awake,
 //! takes back the CPUs that it had. Where that is not possible nothing is lost

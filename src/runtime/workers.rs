@@ -111,8 +111,8 @@ impl Workers {
     /// were free before slot 0 was done. `run_slot` must do all that is to be done
     /// whichever slots run. A panic of any slot comes out of here.
     pub(super) fn run(&self, slots: usize, run_slot: &(dyn Fn(usize) + Sync)) {
-        // SAFETY: only the lifetime changes. Workers use it between `take` and
-        // `leave`, and this function does not return before they all have left.
+        // SAFETY: only the lifetime changes. Workers use it while `take` has them
+        // counted as running, and this function does not return before none is.
         let run_slot = unsafe {
             std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(
                 run_slot,

@@ -168,6 +168,9 @@ static void convolution(const omma::Context& context) {
     OmmaReceptiveField field{};
     omma::receptive_field(layers, 2, field);
     CHECK(field.size == 11 && field.stride == 4 && field.start == -5);
+    CHECK(omma_receptive_field(nullptr, 0, &field) == OMMA_OK && field.size == 1);
+    CHECK(omma_receptive_field(nullptr, 1, &field) == OMMA_INVALID_ARGUMENT && field.size == 1);
+    CHECK(omma_receptive_field(layers, 2, nullptr) == OMMA_INVALID_ARGUMENT);
     omma::Conv2d moved = omma::Conv2d(context, omma::view(w, {1, 2, 1, 1}), nullptr);
     moved.run(context, input, omma::view(y, {1, 1, 1, 2}));
     CHECK(y[0] == -5 && y[1] == -6);

@@ -4,8 +4,7 @@
 //! sums is paid for each channel; when channels are lanes, the many pixels at the edge, whose windows are
 //! cut, cannot be summed together. A padded copy of as many channels as there are lanes
 //! fits L1 and knows no edge: up to eight neighbouring outputs share each load of weights. NCHW
-//! planes are transposed in registers on the way in and out; both together cost about as much as a window
-//! of 3x3.
+//! planes are transposed in registers on the way in and out.
 
 use super::super::gather::channels_last;
 use super::super::tile::Place;
