@@ -27,7 +27,9 @@ impl Case {
             let size = |axis: usize, extent: usize| {
                 let padded = extent + padding[2 * axis] + padding[2 * axis + 1];
                 let window = (kernel[axis] - 1) * dilation[axis] + 1;
-                padded.checked_sub(window).map(|rest| rest / stride[axis] + 1)
+                padded
+                    .checked_sub(window)
+                    .map(|rest| rest / stride[axis] + 1)
             };
             let (Some(oh), Some(ow)) = (size(0, h), size(1, w)) else {
                 continue;
@@ -58,7 +60,11 @@ impl Case {
                 },
                 x: Array::random(rng, &[n, channels, h, w], kinds[1]),
                 offset,
-                w: Array::random(rng, &[outputs, channels / groups, kernel[0], kernel[1]], kinds[2]),
+                w: Array::random(
+                    rng,
+                    &[outputs, channels / groups, kernel[0], kernel[1]],
+                    kinds[2],
+                ),
                 bias: (rng.range(0, 1) == 0).then(|| Array::random(rng, &[outputs], 2)),
                 mask: (rng.range(0, 1) == 0)
                     .then(|| Array::random(rng, &[n, offset_groups * taps, oh, ow], kinds[3])),
@@ -321,7 +327,10 @@ fn peers_agree() {
             case.out.data.fill(f32::NAN);
             case.run(&ctx).unwrap();
             for (got, want) in case.out.data.iter().zip(&y.data) {
-                assert!((got - want).abs() <= 2e-5 * (1.0 + want.abs()), "{name}: {got}, {want}");
+                assert!(
+                    (got - want).abs() <= 2e-5 * (1.0 + want.abs()),
+                    "{name}: {got}, {want}"
+                );
             }
         }
         count += 1;
@@ -377,25 +386,98 @@ fn errors_name_both_sides() {
     };
     use Status::{InvalidArgument, ShapeMismatch, Unsupported};
     for (params, shapes, status, words) in [
-        (plain, but(0, &[1, 5, 5, 6]), ShapeMismatch, "2 input channels per group"),
-        (plain, but(0, &[4, 5, 6]), ShapeMismatch, "input has 3 dimensions"),
-        (plain, but(0, &[1, 0, 5, 6]), ShapeMismatch, "the 0 of input"),
+        (
+            plain,
+            but(0, &[1, 5, 5, 6]),
+            ShapeMismatch,
+            "2 input channels per group",
+        ),
+        (
+            plain,
+            but(0, &[4, 5, 6]),
+            ShapeMismatch,
+            "input has 3 dimensions",
+        ),
+        (
+            plain,
+            but(0, &[1, 0, 5, 6]),
+            ShapeMismatch,
+            "the 0 of input",
+        ),
         (plain, but(2, &[5, 2, 3, 3]), ShapeMismatch, "groups 2"),
-        (plain, but(2, &[6, 2, 0, 3]), InvalidArgument, "window of 0 x 3"),
-        (plain, but(2, &[6, 2, 6, 3]), ShapeMismatch, "weight spans 6"),
-        (plain, but(1, &[1, 35, 3, 4]), ShapeMismatch, "multiple of 2 x 3 x 3"),
-        (plain, but(1, &[1, 54, 3, 4]), ShapeMismatch, "offset has 3 groups"),
-        (plain, but(1, &[1, 36, 3, 5]), ShapeMismatch, "offset has shape"),
+        (
+            plain,
+            but(2, &[6, 2, 0, 3]),
+            InvalidArgument,
+            "window of 0 x 3",
+        ),
+        (
+            plain,
+            but(2, &[6, 2, 6, 3]),
+            ShapeMismatch,
+            "weight spans 6",
+        ),
+        (
+            plain,
+            but(1, &[1, 35, 3, 4]),
+            ShapeMismatch,
+            "multiple of 2 x 3 x 3",
+        ),
+        (
+            plain,
+            but(1, &[1, 54, 3, 4]),
+            ShapeMismatch,
+            "offset has 3 groups",
+        ),
+        (
+            plain,
+            but(1, &[1, 36, 3, 5]),
+            ShapeMismatch,
+            "offset has shape",
+        ),
         (plain, but(3, &[5]), ShapeMismatch, "bias has shape"),
-        (plain, but(4, &[1, 9, 3, 4]), ShapeMismatch, "mask has shape"),
-        (plain, but(5, &[1, 6, 4, 3]), ShapeMismatch, "output has shape"),
-        (with(|p| p.stride = [0, 1]), good, InvalidArgument, "stride is 0"),
-        (with(|p| p.dilation = [1, 0]), good, InvalidArgument, "dilation is 1 x 0"),
-        (with(|p| p.padding[2] = usize::MAX), good, Unsupported, "too large"),
-        (with(|p| p.dilation[0] = usize::MAX), good, Unsupported, "too large"),
+        (
+            plain,
+            but(4, &[1, 9, 3, 4]),
+            ShapeMismatch,
+            "mask has shape",
+        ),
+        (
+            plain,
+            but(5, &[1, 6, 4, 3]),
+            ShapeMismatch,
+            "output has shape",
+        ),
+        (
+            with(|p| p.stride = [0, 1]),
+            good,
+            InvalidArgument,
+            "stride is 0",
+        ),
+        (
+            with(|p| p.dilation = [1, 0]),
+            good,
+            InvalidArgument,
+            "dilation is 1 x 0",
+        ),
+        (
+            with(|p| p.padding[2] = usize::MAX),
+            good,
+            Unsupported,
+            "too large",
+        ),
+        (
+            with(|p| p.dilation[0] = usize::MAX),
+            good,
+            Unsupported,
+            "too large",
+        ),
     ] {
         let (got, message) = call(params, shapes).unwrap_err();
         assert_eq!(got, status, "{message}");
-        assert!(message.starts_with("deform_conv2d: ") && message.contains(words), "{message}");
+        assert!(
+            message.starts_with("deform_conv2d: ") && message.contains(words),
+            "{message}"
+        );
     }
 }
