@@ -100,6 +100,15 @@ static inline OmmaGoResult omma_go_conv2d_output_shape(const OmmaConv2d *plan, i
     return omma_go_result(omma_conv2d_output_shape(plan, h, w, output_h, output_w));
 }
 
+static inline OmmaGoResult omma_go_deform_conv2d(const OmmaContext *ctx, const OmmaDeformConv2dParams *params,
+                                                 OMMA_GO_ARG(input), OMMA_GO_ARG(offset), OMMA_GO_ARG(weight),
+                                                 OMMA_GO_ARG(bias), OMMA_GO_ARG(mask), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_deform_conv2d(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(offset),
+                                             OMMA_GO_TENSOR(weight), OMMA_GO_TENSOR(bias), OMMA_GO_TENSOR(mask),
+                                             OMMA_GO_TENSOR(output)));
+}
+
 static inline OmmaGoResult omma_go_conv_transpose2d(const OmmaContext *ctx, const OmmaConvTranspose2dParams *params,
                                                     OMMA_GO_ARG(slope), OMMA_GO_ARG(input), OMMA_GO_ARG(weight),
                                                     OMMA_GO_ARG(bias), OMMA_GO_ARG(output))

@@ -36,6 +36,8 @@ package omma
 // #cgo nocallback omma_go_conv_transpose2d_output_shape
 // #cgo noescape omma_go_conv_transpose2d_run
 // #cgo nocallback omma_go_conv_transpose2d_run
+// #cgo noescape omma_go_deform_conv2d
+// #cgo nocallback omma_go_deform_conv2d
 // #cgo noescape omma_go_fold_batch_norm
 // #cgo nocallback omma_go_fold_batch_norm
 // #cgo noescape omma_go_gelu

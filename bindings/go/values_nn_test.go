@@ -153,6 +153,12 @@ func TestFold(t *testing.T) {
 		return float64(pooled.At(index...))
 	})
 
+	// Half a pixel to the right is between neighbours.
+	row, half, one := Must(Of([]float32{1, 2, 3}, 1, 1, 1, 3)), Must(Of([]float32{0, 0, 0, 0.5, 0.5, 0.5}, 1, 2, 1, 3)), Must(Of([]float32{2}, 1, 1, 1, 1))
+	between := Make[float32](1, 1, 1, 3)
+	ok(t, DeformConv2D(nil, row, half, one, Tensor[float32]{}, Tensor[float32]{}, between, nil))
+	near(t, "DeformConv2D", between, 1e-6, func(index []int) float64 { return []float64{3, 5, 3}[index[3]] })
+
 	field, err := ReceptiveFieldOf(Window{Kernel: 7, Stride: 2, Padding: 3}, Window{Kernel: 3, Stride: 2, Padding: 1}, Window{Kernel: 3, Padding: 2, Dilation: 2})
 	ok(t, err)
 	if (field != ReceptiveField{Size: 27, Stride: 4, Start: -13}) {

@@ -10,12 +10,14 @@
 //! - [`nhwc`]: pixels in rows, output channels in lanes;
 //! - [`depthwise`]: each channel by itself, in both layouts.
 //!
-//! A transposed convolution ([`transpose`]) is a number of these.
+//! A transposed convolution ([`transpose`]) is a number of these; a deformable one ([`deform`]) is a product
+//! whose right side is sampled.
 //!
 //! Layers that can be taken in beforehand are in [`fold`].
 //!
 //! [`conv2d`] does one call, a [`Conv2d`] keeps the packed weight for many.
 
+mod deform;
 mod depthwise;
 mod fold;
 mod gather;
@@ -29,6 +31,7 @@ mod transpose;
 mod weights;
 mod winograd;
 
+pub use deform::{DeformConv2dParams, deform_conv2d};
 pub use fold::{
     BatchNorm, ReceptiveField, Window, fold_batch_norm, merge_conv2d_avg_pool2d,
     merge_parallel_conv2d, receptive_field,

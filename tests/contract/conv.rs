@@ -184,6 +184,31 @@ pub fn cases() -> Vec<Case> {
             in_place: false,
         },
         Case {
+            export: "omma_deform_conv2d",
+            op: "deform_conv2d",
+            params: params_bytes(&OmmaDeformConv2dParams {
+                struct_size: size_of::<OmmaDeformConv2dParams>() as u32,
+                stride: [2, 1],
+                padding: [1, 0, 1, 1],
+                dilation: [1, 1],
+            }),
+            args: vec![
+                Arg::input("input", &[2, 4, 5, 6], &floats(240)),
+                Arg::input("offset", &[2, 36, 2, 6], &floats(864)),
+                Arg::input("weight", &[6, 2, 3, 3], &floats(108)),
+                Arg::input("bias", &[6], &floats(6)).optional(),
+                Arg::input("mask", &[2, 18, 2, 6], &floats(432)).optional(),
+                Arg::output("output", Type::F32, &[2, 6, 2, 6]),
+            ],
+            call: Box::new(|ctx, params, t| {
+                // SAFETY: the harness hands over valid memory.
+                unsafe {
+                    omma_deform_conv2d(ctx, params.cast(), t[0], t[1], t[2], t[3], t[4], t[5])
+                }
+            }),
+            in_place: false,
+        },
+        Case {
             export: "omma_fold_batch_norm",
             op: "fold_batch_norm",
             params: params_bytes(&OmmaFoldBatchNormParams {

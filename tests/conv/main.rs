@@ -5,6 +5,7 @@
 mod common;
 
 mod case;
+mod deform;
 mod errors;
 mod fold;
 mod oracle;

@@ -145,6 +145,11 @@ static void convolution(const omma::Context& context) {
     transposed.output_shape(1, 2, rows, columns);
     CHECK(rows == 2 && columns == 4);
     CHECK(transposed.describe().find("4 convolutions") == 0);
+    const float half[] = {0, 0, 0.5f, 0.5f}, double_[] = {2};
+    float between[2] = {};
+    omma::deform_conv2d(context, small, omma::Tensor<const float>{half, {1, 2, 1, 2}}, omma::Tensor<const float>{double_, {1, 1, 1, 1}}, nullptr,
+                        nullptr, omma::Tensor<float>{between, {1, 1, 1, 2}}, omma::DeformConv2dOptions().stride(1));
+    CHECK(between[0] == 3 && between[1] == 2);
     squares[7] = 0;
     transposed.run(context, small, large);
     CHECK(squares[7] == 2000);

@@ -96,6 +96,42 @@ def row(
     )
 
 
+def deformable(c: int, side: int, outputs: int, kernel: int) -> Row:
+    """With a mask, and offsets that reach over a few pixels. torchvision is the only peer that has it."""
+    shape, out = (1, c, side, side), (1, outputs, side, side)
+    taps, terms = kernel * kernel, c * kernel * kernel
+
+    def contestants() -> dict[str, Maker]:
+        rng = np.random.default_rng(1)
+        normal = lambda *shape: rng.standard_normal(shape, dtype=np.float32)
+        x, w, offset = normal(*shape), normal(outputs, c, kernel, kernel), 2 * normal(1, 2 * taps, side, side)
+        mask = rng.random((1, taps, side, side), dtype=np.float32)
+
+        def omma(threads: int) -> Contestant:
+            import omma
+
+            ctx = context(threads)
+            y = np.empty(out, np.float32)
+            return writing(lambda: omma.deform_conv2d(x, offset, w, padding=kernel // 2, mask=mask, out=y, ctx=ctx), y)
+
+        def torchvision(threads: int) -> Contestant:
+            module = packages.load("torch")
+            run = packages.load("torchvision").ops.deform_conv2d
+            tx, to, tw, tm = (module.from_numpy(a) for a in (x, offset, w, mask))
+            return returning(lambda: run(tx, to, tw, padding=kernel // 2, mask=tm), lambda y: y.numpy())
+
+        return {"omma": omma, "torchvision": torchvision}
+
+    return Row(
+        "deform_conv2d",
+        f"{c}x{side}² k{kernel}",
+        contestants,
+        close(5e-5 * math.sqrt(terms)),
+        flops=2.0 * math.prod(out) * terms,
+        bytes=4.0 * (math.prod(shape) + 3 * taps * side * side + outputs * terms + math.prod(out)),
+    )
+
+
 def rows() -> list[Row]:
     """The table, then maps and channels that grow."""
     made = [
@@ -116,6 +152,7 @@ def rows() -> list[Row]:
         for c, side, k, s in [(144, 56, 3, 1), (32, 112, 3, 1), (576, 14, 5, 2)]
     ]
     made += [row("grouped", "128x28² k3 g32", (1, 128, 28, 28), 128, 3, 1, 32)]
+    made += [deformable(64, 56, 64, 3), deformable(256, 28, 256, 3)]
     for side in (7, 14, 28, 56, 112, 224):
         made += [
             row("conv2d", f"1x64x{side}² → 64 k3", (1, 64, side, side), 64, 3, axis="side of the map, 64 → 64 k3", size=side),

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 NOT_YET = [
-    ("deform_conv2d", "64x56² k3", "torchvision"),
     ("resize cubic", "u8c3 → 640²", "opencv"),
     ("warp_affine", "1920x1080 rot 15°, u8c3", "opencv"),
     ("warp_affine", "1920x1080 rot 15°, u8c1", "opencv"),

@@ -195,6 +195,41 @@ private:
     detail::Owner<OmmaConvTranspose2d, omma_conv_transpose2d_destroy> handle_;
 };
 
+class DeformConv2dOptions {
+public:
+    DeformConv2dOptions& stride(int32_t both) { return stride(both, both); }
+    DeformConv2dOptions& stride(int32_t vertical, int32_t horizontal) {
+        params_.stride[0] = vertical;
+        params_.stride[1] = horizontal;
+        return *this;
+    }
+    DeformConv2dOptions& padding(int32_t all) { return padding(all, all, all, all); }
+    DeformConv2dOptions& padding(int32_t top, int32_t bottom, int32_t left, int32_t right) {
+        params_.padding[0] = top;
+        params_.padding[1] = bottom;
+        params_.padding[2] = left;
+        params_.padding[3] = right;
+        return *this;
+    }
+    DeformConv2dOptions& dilation(int32_t both) { return dilation(both, both); }
+    DeformConv2dOptions& dilation(int32_t vertical, int32_t horizontal) {
+        params_.dilation[0] = vertical;
+        params_.dilation[1] = horizontal;
+        return *this;
+    }
+    operator const OmmaDeformConv2dParams*() const { return &params_; }
+
+private:
+    OmmaDeformConv2dParams params_ = params<OmmaDeformConv2dParams>();
+};
+
+// Each tap of each output pixel reads where offset says; bias and mask may be nullptr.
+inline Outcome deform_conv2d(const Context& context, const TensorRef& input, const TensorRef& offset,
+                             const TensorRef& weight, const TensorRef& bias, const TensorRef& mask,
+                             const TensorRef& output, const DeformConv2dOptions& options = {}) {
+    return check(omma_deform_conv2d(context.get(), options, input, offset, weight, bias, mask, output));
+}
+
 // Folds a batch normalization behind a convolution or linear layer into its weight and bias; bias, gamma and beta
 // may be nullptr, the outputs may be weight and bias themselves.
 inline Outcome fold_batch_norm(const Context& context, const TensorRef& weight, const TensorRef& bias,

@@ -14,6 +14,7 @@ mod call;
 mod context;
 mod conv;
 mod conv_transpose;
+mod deform;
 mod detect;
 mod dlpack;
 mod fold;
@@ -35,6 +36,7 @@ mod _omma {
         context::{Context, get_num_threads, isa, isa_available, set_num_threads},
         conv::{Conv2d, conv2d},
         conv_transpose::{ConvTranspose2d, conv_transpose2d},
+        deform::deform_conv2d,
         detect::{matrix_nms, nms_per_image, soft_nms, yolo_decode},
         fold::{fold_batch_norm, merge_conv2d_avg_pool2d, merge_parallel_conv2d, receptive_field},
         image::{Letterbox, image_to_tensor, letterbox, resize},

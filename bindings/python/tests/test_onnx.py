@@ -81,6 +81,10 @@ def conv_transpose(attributes, x, w, bias=None):
     return omma.conv_transpose2d(x, w, bias, padding=padding, **pairs, **options)
 
 
+def deform_conv(attributes, x, w, offset, bias=None, mask=None):
+    return omma.deform_conv2d(x, offset, w, bias, mask=mask, **window(attributes, x.shape[2:], w.shape[2:]))
+
+
 def pool(function, attributes, x, **extra):
     kernel = attributes["kernel_shape"]
     options = window(attributes, x.shape[2:], kernel)
@@ -288,6 +292,7 @@ ADAPTERS = {
     "Clip": clip,
     "Conv": conv,
     "ConvTranspose": conv_transpose,
+    "DeformConv": deform_conv,
     "Gelu": gelu,
     "Gemm": gemm,
     "GlobalAveragePool": lambda a, x: omma.avg_pool2d(x, x.shape[2:]),

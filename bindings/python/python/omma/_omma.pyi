@@ -22,6 +22,7 @@ __all__ = [
     "box_iou_elementwise",
     "conv2d",
     "conv_transpose2d",
+    "deform_conv2d",
     "fold_batch_norm",
     "gelu",
     "gelu_tanh",
@@ -174,6 +175,19 @@ class Conv2d:
     ) -> _Out: ...
     def describe(self) -> str: ...
 
+def deform_conv2d(
+    x: _Floats,
+    offset: _Floats,
+    w: _Floats,
+    bias: _Floats | None = None,
+    *,
+    stride: _Pair = 1,
+    padding: _Sides = 0,
+    dilation: _Pair = 1,
+    mask: _Floats | None = None,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
 def conv_transpose2d(
     x: _Floats,
     w: _Floats,
