@@ -4,6 +4,7 @@ use super::area::Area;
 use super::axis::{Axis, Coordinates};
 use super::linear_f32::LinearF32;
 use super::linear_u8::LinearU8;
+use super::median::Median;
 use super::nearest;
 use super::pixels::{Image, ImageMut, Rows, Size};
 use super::rows::{Sink, copy, run};
@@ -48,7 +49,7 @@ pub(super) mod sealed {
 
     /// The kernels of a sample type.
     #[allow(private_bounds)]
-    pub trait Sample: Element + Rearrange + Area {
+    pub trait Sample: Element + Rearrange + Area + Median {
         /// The scale that makes the usual range of this type 0 to 1.
         const DEFAULT_SCALE: f64;
         /// Bilinear interpolation to `dst` of at least one pixel, row by row into the sink.
