@@ -20,6 +20,7 @@
 
 mod area;
 mod axis;
+mod filter;
 mod letterbox;
 mod linear_f32;
 mod linear_u8;
