@@ -129,7 +129,7 @@ template <typename T> inline T omma_init_()
 /** The value of one pixel. */
 #define OMMA_INTERPOLATION_NEAREST 1
 
-/** Bicubic. `OMMA_UNSUPPORTED` in this version. */
+/** Bicubic: OpenCV's `INTER_CUBIC`; with antialias torch's and Pillow's. */
 #define OMMA_INTERPOLATION_CUBIC 2
 
 /** The mean over the area of the destination pixel: OpenCV's `INTER_AREA`. */
@@ -147,7 +147,7 @@ template <typename T> inline T omma_init_()
 /** `d scale`: the first pixels coincide. */
 #define OMMA_COORDINATES_ASYMMETRIC 3
 
-/** A flag of `OmmaResizeParams`: widen the kernel when the image shrinks. `OMMA_UNSUPPORTED` in this version. */
+/** A flag of `OmmaResizeParams`: widen the kernel when the image shrinks. For linear and cubic. */
 #define OMMA_RESIZE_ANTIALIAS 1
 
 /** A flag of `OmmaImageToTensorParams`: exchange the first and the third channel. */
@@ -159,11 +159,20 @@ template <typename T> inline T omma_init_()
 /** A flag of `OmmaImageToTensorParams`: `pad_value` is set. */
 #define OMMA_IMAGE_PAD_VALUE 4
 
+/** A flag of `OmmaImageToTensorParams`: widen the kernel when the image shrinks. For linear and cubic. */
+#define OMMA_IMAGE_ANTIALIAS 8
+
 /** Images (N, C, H, W), weights (O, C / groups, KH, KW). */
 #define OMMA_LAYOUT_NCHW 0
 
 /** Images (N, H, W, C), weights (O, KH, KW, C / groups). */
 #define OMMA_LAYOUT_NHWC 1
+
+/** Beyond the border lies the nearest pixel. */
+#define OMMA_MEDIAN_BORDER_REPLICATE 0
+
+/** Beyond the border everything is zero. */
+#define OMMA_MEDIAN_BORDER_CONSTANT 1
 
 /** The intersection is divided by the union. */
 #define OMMA_OVERLAP_UNION 0
@@ -564,7 +573,7 @@ typedef struct OmmaImageToTensorParams {
     float mean[4];
     /** What is left is divided by this. 0 is 1. */
     float std[4];
-    /** `OMMA_INTERPOLATION_LINEAR` or `OMMA_INTERPOLATION_AREA`, when the size changes. */
+    /** An `OMMA_INTERPOLATION_…`, when the size changes; not nearest. */
     int32_t interpolation;
 } OmmaImageToTensorParams;
 
@@ -598,6 +607,16 @@ typedef struct OmmaLinearParams {
     /** 0. */
     uint32_t flags;
 } OmmaLinearParams;
+
+/** Options of `omma_median_blur`. */
+typedef struct OmmaMedianBlurParams {
+    /** `sizeof(OmmaMedianBlurParams)`. */
+    uint32_t struct_size;
+    /** The side of the window: odd, from 1 to 32767. Required. */
+    int32_t ksize;
+    /** An `OMMA_MEDIAN_BORDER_…`; 0 is replicate. */
+    int32_t border;
+} OmmaMedianBlurParams;
 
 /** How boxes suppress each other. */
 typedef struct OmmaNmsParams {
@@ -1228,7 +1247,12 @@ OmmaStatus omma_receptive_field(const struct OmmaWindow *layers,
  * with weights of its own as soon as one side grows; uint8: its very bits, float32: within rounding. NaN and infinity reach
  * the pixels whose area they are in. Its coordinates are the default. The same size is a copy.
  *
- * Errors: an image without pixels for an output that has some; `OMMA_UNSUPPORTED` for cubic and antialias.
+ * Cubic: OpenCV's `INTER_CUBIC` (A = -0.75, the border replicated); uint8 within one grey level. `OMMA_RESIZE_ANTIALIAS`, for
+ * linear and cubic: the kernel is as wide as the destination's pixels and cubic has A = -0.5, as torch's
+ * `interpolate(antialias=True)` and Pillow's filters; uint8, rounded between the axes as there, within one grey level of torch. Of
+ * float32, NaN and infinity reach the pixels they are a sample of, even one of weight zero, and may reach those beside.
+ *
+ * Errors: an image without pixels for an output that has some; antialias with nearest or area; coordinates with area.
  *
  * The caller ensures:
  * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
@@ -1245,8 +1269,8 @@ OmmaStatus omma_resize(const struct OmmaContext *ctx,
  * `image` is (H, W, C) or (H, W), uint8 or float32, with one to four channels and any strides. `output` is float32,
  * (C, H', W') or (H', W', C) by `layout`, or the same with a leading 1, with any strides, so it may be a slot of a batch. They may not overlap.
  *
- * Where the size of the output differs from the image's the image is resized bilinearly as by `omma_resize`, bytes to
- * bytes. The result is what `cv2.resize` and then `(v * scale - mean) / std` give, up to the rounding of float32
+ * Where the size of the output differs from the image's the image is resized as by `omma_resize`, bilinearly unless
+ * `interpolation` says otherwise, bytes to bytes. The result is what `cv2.resize` and then `(v * scale - mean) / std` give, up to the rounding of float32
  * (one fused `v * (scale / std) - mean / std`). With `OMMA_IMAGE_LETTERBOX` the image keeps its proportions and
  * lands where `omma_letterbox` says; the rest is `pad_value`, normalised like a sample. NaN and infinity propagate.
  *
@@ -1353,6 +1377,30 @@ void omma_linear_describe(const struct OmmaLinear *plan, char *text, size_t capa
  * `plan` is NULL or comes from `omma_linear_create` and was not destroyed.
  */
 void omma_linear_destroy(struct OmmaLinear *plan);
+
+/**
+ * The median of the `ksize` by `ksize` window around each pixel, channel by channel.
+ *
+ * `image` and `output` are (H, W, C) or (H, W), both uint8 or both float32, of the same shape, with any number of channels
+ * and any strides: a region of interest is a tensor that points into the image, and nothing outside of it is read. They
+ * may not overlap in memory.
+ *
+ * The result is exact, on every CPU: the value of the window with as many before it as behind it. With
+ * `OMMA_MEDIAN_BORDER_REPLICATE` it is OpenCV's `medianBlur` and `scipy.ndimage.median_filter(mode="nearest")`, with
+ * `OMMA_MEDIAN_BORDER_CONSTANT` the latter's `mode="constant"`. The time for uint8 hardly depends on `ksize` from 11 on.
+ *
+ * NaN counts as larger than any number, so the result is NaN (the quiet one) where more than half of the window is; -0
+ * counts as less than +0.
+ *
+ * Errors: a `ksize` that is even, below 1 or above 32767. An empty image is legal.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
+ */
+OmmaStatus omma_median_blur(const struct OmmaContext *ctx,
+                            const struct OmmaMedianBlurParams *params,
+                            const struct OmmaTensor *image,
+                            const struct OmmaTensor *output);
 
 /**
  * Greedy non-maximum suppression: of `boxes` (N, 4) f32 with `scores` (N) f32,

@@ -156,6 +156,14 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     matrix.method = OMMA_MATRIX_NMS_GAUSSIAN;
     let mut area: OmmaResizeParams = params();
     area.interpolation = OMMA_INTERPOLATION_AREA;
+    let mut cubic: OmmaResizeParams = params();
+    cubic.interpolation = OMMA_INTERPOLATION_CUBIC;
+    cubic.flags = OMMA_RESIZE_ANTIALIAS;
+    let medians = [5, 11].map(|ksize| {
+        let mut median: OmmaMedianBlurParams = params();
+        median.ksize = ksize;
+        median
+    });
     let mut axis: OmmaSoftmaxParams = params();
     (axis.flags, axis.axis) = (OMMA_SOFTMAX_AXIS, 0);
 
@@ -286,6 +294,18 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
             (
                 "resize area",
                 Box::new(|x| omma_resize(x, &area, &bytes.tensor, &small.tensor)),
+            ),
+            (
+                "resize cubic, antialias",
+                Box::new(|x| omma_resize(x, &cubic, &bytes.tensor, &small.tensor)),
+            ),
+            (
+                "median_blur",
+                Box::new(|x| omma_median_blur(x, &medians[0], &bytes.tensor, &blurred.tensor)),
+            ),
+            (
+                "median_blur, histograms",
+                Box::new(|x| omma_median_blur(x, &medians[1], &bytes.tensor, &blurred.tensor)),
             ),
             (
                 "image_to_tensor",

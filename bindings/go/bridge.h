@@ -295,6 +295,12 @@ static inline OmmaGoResult omma_go_resize(const OmmaContext *ctx, const OmmaResi
     return omma_go_result(omma_resize(ctx, params, OMMA_GO_TENSOR(image), OMMA_GO_TENSOR(output)));
 }
 
+static inline OmmaGoResult omma_go_median_blur(const OmmaContext *ctx, const OmmaMedianBlurParams *params,
+                                               OMMA_GO_ARG(image), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_median_blur(ctx, params, OMMA_GO_TENSOR(image), OMMA_GO_TENSOR(output)));
+}
+
 static inline OmmaGoResult omma_go_image_to_tensor(const OmmaContext *ctx, const OmmaImageToTensorParams *params,
                                                    OMMA_GO_ARG(image), OMMA_GO_ARG(output))
 {

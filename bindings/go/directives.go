@@ -68,6 +68,8 @@ package omma
 // #cgo nocallback omma_go_matrix_nms
 // #cgo noescape omma_go_max_pool2d
 // #cgo nocallback omma_go_max_pool2d
+// #cgo noescape omma_go_median_blur
+// #cgo nocallback omma_go_median_blur
 // #cgo noescape omma_go_merge_conv2d_avg_pool2d
 // #cgo nocallback omma_go_merge_conv2d_avg_pool2d
 // #cgo noescape omma_go_merge_parallel_conv2d

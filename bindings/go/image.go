@@ -3,6 +3,8 @@ package omma
 // #include "bridge.h"
 import "C"
 
+import "math"
+
 // Sample is what an image can be made of: bytes or floats.
 type Sample interface {
 	uint8 | float32
@@ -16,7 +18,7 @@ const (
 	InterpolationLinear Interpolation = C.OMMA_INTERPOLATION_LINEAR
 	// InterpolationNearest is the value of one pixel.
 	InterpolationNearest Interpolation = C.OMMA_INTERPOLATION_NEAREST
-	// InterpolationCubic is [ErrUnsupported] where the library does not have it.
+	// InterpolationCubic is bicubic: OpenCV's INTER_CUBIC, with antialias torch's and Pillow's.
 	InterpolationCubic Interpolation = C.OMMA_INTERPOLATION_CUBIC
 	// InterpolationArea is the mean over the area of the destination pixel: OpenCV's INTER_AREA.
 	InterpolationArea Interpolation = C.OMMA_INTERPOLATION_AREA
@@ -40,8 +42,7 @@ const (
 type ResizeOptions struct {
 	Interpolation Interpolation
 	Coordinates   Coordinates
-	// Antialias widens the kernel when the image shrinks; [ErrUnsupported] where the library does
-	// not have it.
+	// Antialias widens the kernel when the image shrinks, for linear and cubic; as torch and Pillow.
 	Antialias bool
 }
 
@@ -49,7 +50,7 @@ type ResizeOptions struct {
 // channels and any strides, so a part of a picture is a [Tensor.Slice]. They must not overlap.
 //
 // Bytes, linear and area, are the very bits of OpenCV's INTER_LINEAR and INTER_AREA; nearest is
-// its INTER_NEAREST. In floats NaN and infinity reach every pixel that is made of them.
+// its INTER_NEAREST; cubic is its INTER_CUBIC to one grey level. In floats NaN and infinity reach every pixel that is made of them.
 func Resize[T Sample](ctx *Context, image, output Tensor[T], options *ResizeOptions) error {
 	p := C.OmmaResizeParams{struct_size: C.sizeof_OmmaResizeParams}
 	if options != nil {
@@ -65,6 +66,37 @@ func Resize[T Sample](ctx *Context, image, output Tensor[T], options *ResizeOpti
 	}
 	defer ctx.leave()
 	return result(C.omma_go_resize(c, &p, image.pointer(), image.cLayout(), output.pointer(), output.cLayout()))
+}
+
+// MedianBorder is what lies beyond the border of an image for [MedianBlur].
+type MedianBorder int32
+
+const (
+	// MedianBorderReplicate is the nearest pixel.
+	MedianBorderReplicate MedianBorder = C.OMMA_MEDIAN_BORDER_REPLICATE
+	// MedianBorderConstant is zero.
+	MedianBorderConstant MedianBorder = C.OMMA_MEDIAN_BORDER_CONSTANT
+)
+
+// MedianBlur writes the median of the ksize by ksize window around each pixel, channel by channel.
+// Both are (H, W, C) or (H, W) of the same shape, with any strides; they must not overlap. The side
+// of the window is odd, from 1 to 32767.
+//
+// The result is exact: OpenCV's medianBlur, scipy's median_filter. NaN counts as larger than any
+// number.
+func MedianBlur[T Sample](ctx *Context, image, output Tensor[T], ksize int, border MedianBorder) error {
+	// What 32 bits do not hold is wrong as it is.
+	p := C.OmmaMedianBlurParams{
+		struct_size: C.sizeof_OmmaMedianBlurParams,
+		ksize:       C.int32_t(max(min(ksize, math.MaxInt32), 0)),
+		border:      C.int32_t(border),
+	}
+	c, err := ctx.enter("median_blur")
+	if err != nil {
+		return err
+	}
+	defer ctx.leave()
+	return result(C.omma_go_median_blur(c, &p, image.pointer(), image.cLayout(), output.pointer(), output.cLayout()))
 }
 
 // ImageToTensorOptions is how an image becomes the tensor of a network; zero in a field is its
@@ -85,9 +117,11 @@ type ImageToTensorOptions struct {
 	Mean [4]float32
 	// Std divides what is left. 0 is 1.
 	Std [4]float32
-	// Interpolation when the size changes: linear or area.
+	// Interpolation when the size changes: linear, cubic or area.
 	Interpolation Interpolation
 	Coordinates   Coordinates
+	// Antialias widens the kernel when the image shrinks, for linear and cubic.
+	Antialias bool
 }
 
 // ImageToTensor turns an image into the tensor of a network: resizing or letterboxing, channel
@@ -112,6 +146,9 @@ func ImageToTensor[T Sample](ctx *Context, image Tensor[T], output Tensor[float3
 		}
 		if o.Letterbox {
 			p.flags |= C.OMMA_IMAGE_LETTERBOX
+		}
+		if o.Antialias {
+			p.flags |= C.OMMA_IMAGE_ANTIALIAS
 		}
 		if o.PadValue != nil {
 			p.flags |= C.OMMA_IMAGE_PAD_VALUE

@@ -10,7 +10,7 @@ func TestCallsAllocateNothing(t *testing.T) {
 	ctx := newContext(t, ContextOptions{NumThreads: 1})
 	x, y := Make[float32](1, 4, 6, 6), Make[float32](1, 4, 6, 6)
 	square, result := Make[float32](6, 6), Make[float32](6, 6)
-	picture, small := Make[uint8](8, 8, 3), Make[uint8](4, 4, 3)
+	picture, small, blurred := Make[uint8](8, 8, 3), Make[uint8](4, 4, 3), Make[uint8](8, 8, 3)
 	chw := Make[float32](3, 4, 4)
 	boxes, scores, classes, kept := Make[float32](3, 4), Make[float32](3), Make[int32](3), make([]int64, 3)
 	weight, rois := Make[float32](4, 4, 1, 1), Make[float32](1, 5)
@@ -45,6 +45,7 @@ func TestCallsAllocateNothing(t *testing.T) {
 		"roi_pool": func() error {
 			return RoIPool(ctx, x, rois, Tensor[int64]{}, y, Tensor[int32]{}, RoIPoolOptions{OutputSize: [2]int{y.Dim(2), y.Dim(3)}})
 		},
+		"median":  func() error { return MedianBlur(ctx, picture, blurred, 5, MedianBorderReplicate) },
 		"resize":  func() error { return Resize(ctx, picture, small, nil) },
 		"box_iou": func() error { return BoxIoU(ctx, boxes, boxes, square.Slice(0, 0, 3).Slice(1, 0, 3), nil) },
 		"nms":     func() error { return second(NMSInto(ctx, boxes, scores, 0.5, nil, kept)) },

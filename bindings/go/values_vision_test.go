@@ -197,6 +197,61 @@ func TestResize(t *testing.T) {
 	})
 }
 
+func TestCubicAndAntialias(t *testing.T) {
+	onEveryISA(t, func(t *testing.T, ctx *Context) {
+		// A plane stays a plane away from the border, whatever the filter.
+		x := Make[float32](40, 60)
+		for i := range x.data {
+			x.data[i] = float32(i/60) + 2*float32(i%60)
+		}
+		for name, o := range map[string]ResizeOptions{
+			"cubic":             {Interpolation: InterpolationCubic},
+			"cubic, antialias":  {Interpolation: InterpolationCubic, Antialias: true},
+			"linear, antialias": {Antialias: true},
+		} {
+			y := Make[float32](10, 20)
+			ok(t, Resize(ctx, x, y, &o))
+			near(t, name, y.Slice(0, 3, 7).Slice(1, 3, 17), 1e-3, func(i []int) float64 {
+				return (float64(i[0]+3)+0.5)*4 - 0.5 + 2*((float64(i[1]+3)+0.5)*3-0.5)
+			})
+		}
+	})
+}
+
+func TestMedianBlur(t *testing.T) {
+	onEveryISA(t, func(t *testing.T, ctx *Context) {
+		r := rand.New(rand.NewSource(9))
+		x := Make[uint8](12, 40, 3)
+		for i := range x.data {
+			x.data[i] = uint8(r.Intn(256))
+		}
+		for _, ksize := range []int{1, 3, 5, 7, 9, 11} {
+			for _, border := range []MedianBorder{MedianBorderReplicate, MedianBorderConstant} {
+				y := Make[uint8](12, 40, 3)
+				ok(t, MedianBlur(ctx, x, y, ksize, border))
+				indices(y.Shape(), func(i []int) {
+					var window []int
+					for dy := -ksize / 2; dy <= ksize/2; dy++ {
+						for dx := -ksize / 2; dx <= ksize/2; dx++ {
+							a, b := i[0]+dy, i[1]+dx
+							p, q := min(max(a, 0), 11), min(max(b, 0), 39)
+							if border == MedianBorderConstant && (p != a || q != b) {
+								window = append(window, 0)
+							} else {
+								window = append(window, int(x.At(p, q, i[2])))
+							}
+						}
+					}
+					slices.Sort(window)
+					if got := int(y.At(i...)); got != window[len(window)/2] {
+						t.Errorf("ksize %d: the median at %v is %d, not %d", ksize, i, got, window[len(window)/2])
+					}
+				})
+			}
+		}
+	})
+}
+
 func TestImageToTensor(t *testing.T) {
 	onEveryISA(t, func(t *testing.T, ctx *Context) {
 		r := rand.New(rand.NewSource(9))

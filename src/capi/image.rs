@@ -13,7 +13,7 @@ use crate::tensor::DType;
 pub const OMMA_INTERPOLATION_LINEAR: i32 = 0;
 /// The value of one pixel.
 pub const OMMA_INTERPOLATION_NEAREST: i32 = 1;
-/// Bicubic. `OMMA_UNSUPPORTED` in this version.
+/// Bicubic: OpenCV's `INTER_CUBIC`; with antialias torch's and Pillow's.
 pub const OMMA_INTERPOLATION_CUBIC: i32 = 2;
 /// The mean over the area of the destination pixel: OpenCV's `INTER_AREA`.
 pub const OMMA_INTERPOLATION_AREA: i32 = 3;
@@ -27,7 +27,7 @@ pub const OMMA_COORDINATES_ALIGN_CORNERS: i32 = 2;
 /// `d scale`: the first pixels coincide.
 pub const OMMA_COORDINATES_ASYMMETRIC: i32 = 3;
 
-/// A flag of `OmmaResizeParams`: widen the kernel when the image shrinks. `OMMA_UNSUPPORTED` in this version.
+/// A flag of `OmmaResizeParams`: widen the kernel when the image shrinks. For linear and cubic.
 pub const OMMA_RESIZE_ANTIALIAS: u32 = 1;
 
 /// A flag of `OmmaImageToTensorParams`: exchange the first and the third channel.
@@ -36,6 +36,8 @@ pub const OMMA_IMAGE_SWAP_RB: u32 = 1;
 pub const OMMA_IMAGE_LETTERBOX: u32 = 2;
 /// A flag of `OmmaImageToTensorParams`: `pad_value` is set.
 pub const OMMA_IMAGE_PAD_VALUE: u32 = 4;
+/// A flag of `OmmaImageToTensorParams`: widen the kernel when the image shrinks. For linear and cubic.
+pub const OMMA_IMAGE_ANTIALIAS: u32 = 8;
 
 /// Options of `omma_resize`; zero in a field is its default.
 #[repr(C)]
@@ -75,7 +77,7 @@ pub struct OmmaImageToTensorParams {
     pub mean: [f32; 4],
     /// What is left is divided by this. 0 is 1.
     pub std: [f32; 4],
-    /// `OMMA_INTERPOLATION_LINEAR` or `OMMA_INTERPOLATION_AREA`, when the size changes.
+    /// An `OMMA_INTERPOLATION_…`, when the size changes; not nearest.
     pub interpolation: i32,
 }
 
@@ -150,7 +152,12 @@ fn flags(op: &str, value: u32, known: u32) -> Result<()> {
 /// with weights of its own as soon as one side grows; uint8: its very bits, float32: within rounding. NaN and infinity reach
 /// the pixels whose area they are in. Its coordinates are the default. The same size is a copy.
 ///
-/// Errors: an image without pixels for an output that has some; `OMMA_UNSUPPORTED` for cubic and antialias.
+/// Cubic: OpenCV's `INTER_CUBIC` (A = -0.75, the border replicated); uint8 within one grey level. `OMMA_RESIZE_ANTIALIAS`, for
+/// linear and cubic: the kernel is as wide as the destination's pixels and cubic has A = -0.5, as torch's
+/// `interpolate(antialias=True)` and Pillow's filters; uint8, rounded between the axes as there, within one grey level of torch. Of
+/// float32, NaN and infinity reach the pixels they are a sample of, even one of weight zero, and may reach those beside.
+///
+/// Errors: an image without pixels for an output that has some; antialias with nearest or area; coordinates with area.
 ///
 /// # Safety
 /// `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
@@ -213,8 +220,8 @@ unsafe fn resize_of<T: Sample>(
 /// `image` is (H, W, C) or (H, W), uint8 or float32, with one to four channels and any strides. `output` is float32,
 /// (C, H', W') or (H', W', C) by `layout`, or the same with a leading 1, with any strides, so it may be a slot of a batch. They may not overlap.
 ///
-/// Where the size of the output differs from the image's the image is resized bilinearly as by `omma_resize`, bytes to
-/// bytes. The result is what `cv2.resize` and then `(v * scale - mean) / std` give, up to the rounding of float32
+/// Where the size of the output differs from the image's the image is resized as by `omma_resize`, bilinearly unless
+/// `interpolation` says otherwise, bytes to bytes. The result is what `cv2.resize` and then `(v * scale - mean) / std` give, up to the rounding of float32
 /// (one fused `v * (scale / std) - mean / std`). With `OMMA_IMAGE_LETTERBOX` the image keeps its proportions and
 /// lands where `omma_letterbox` says; the rest is `pad_value`, normalised like a sample. NaN and infinity propagate.
 ///
@@ -234,7 +241,10 @@ pub unsafe extern "C" fn omma_image_to_tensor(
             let call = Call::new(OP, ctx)?;
             (call, call.params(params)?)
         };
-        let known = OMMA_IMAGE_SWAP_RB | OMMA_IMAGE_LETTERBOX | OMMA_IMAGE_PAD_VALUE;
+        let known = OMMA_IMAGE_SWAP_RB
+            | OMMA_IMAGE_LETTERBOX
+            | OMMA_IMAGE_PAD_VALUE
+            | OMMA_IMAGE_ANTIALIAS;
         flags(OP, p.flags, known)?;
         let defaults = ImageToTensor::default();
         let options = ImageToTensor {
@@ -257,6 +267,7 @@ pub unsafe extern "C" fn omma_image_to_tensor(
             },
             interpolation: interpolation(OP, p.interpolation)?,
             coordinates: coordinates(OP, p.coordinates)?,
+            antialias: p.flags & OMMA_IMAGE_ANTIALIAS != 0,
         };
         // SAFETY: the caller's promise.
         unsafe {

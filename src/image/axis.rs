@@ -64,7 +64,7 @@ impl Axis {
     }
 
     /// The whole part and the fraction of the position, in the precision of OpenCV.
-    fn position(&self, d: usize) -> (i64, f32) {
+    pub(super) fn position(&self, d: usize) -> (i64, f32) {
         if self.area {
             let inverse = self.destination as f64 / self.source as f64;
             let whole = (d as f64 * self.scale) as i64;
@@ -81,6 +81,24 @@ impl Axis {
         let mut whole = x as i64;
         whole -= i64::from(whole as f32 > x);
         (whole, x - whole as f32)
+    }
+
+    /// The centre of a destination sample in source samples, their borders being whole numbers.
+    pub(super) fn centre(&self, d: usize) -> f64 {
+        match self.coordinates {
+            Coordinates::HalfPixel | Coordinates::Default => (d as f64 + 0.5) * self.scale,
+            _ => d as f64 * self.scale + 0.5,
+        }
+    }
+
+    /// Source samples in a destination sample.
+    pub(super) fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// Samples of the source.
+    pub(super) fn source(&self) -> usize {
+        self.source
     }
 
     /// Along x: outside of the first and last sample the nearest one has all the weight.

@@ -8,6 +8,7 @@
 //! | operator | what it does |
 //! |---|---|
 //! | [`resize()`] | nearest and bilinear; `u8` bilinear has OpenCV's bits on every tier |
+//! | [`median_blur`] | the median of a square window |
 //! | [`image_to_tensor`] | resize or letterbox, channel order, mean and std, layout, in one pass |
 //! | [`letterbox()`] | where an image lands in a frame of other proportions, and the way back for boxes |
 //!
@@ -19,9 +20,11 @@
 
 mod area;
 mod axis;
+mod filter;
 mod letterbox;
 mod linear_f32;
 mod linear_u8;
+mod median;
 mod nearest;
 mod pixels;
 mod resize;
@@ -30,5 +33,6 @@ mod tensor;
 
 pub use axis::Coordinates;
 pub use letterbox::{Letterbox, letterbox};
+pub use median::{MedianBlur, MedianBorder, median_blur};
 pub use resize::{Interpolation, Resize, Sample, resize};
 pub use tensor::{ImageToTensor, Layout, image_to_tensor};

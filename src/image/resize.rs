@@ -2,8 +2,10 @@
 
 use super::area::Area;
 use super::axis::{Axis, Coordinates};
+use super::filter::{Filter, Kernel};
 use super::linear_f32::LinearF32;
 use super::linear_u8::LinearU8;
+use super::median::Median;
 use super::nearest;
 use super::pixels::{Image, ImageMut, Rows, Size};
 use super::rows::{Sink, copy, run};
@@ -20,7 +22,7 @@ pub enum Interpolation {
     Linear,
     /// The value of one pixel.
     Nearest,
-    /// Bicubic, A = -0.75. Not there yet.
+    /// Bicubic, A = -0.75; with antialias A = -0.5.
     Cubic,
     /// The mean over the area of the destination pixel.
     Area,
@@ -33,7 +35,7 @@ pub struct Resize {
     pub interpolation: Interpolation,
     /// Where they are taken.
     pub coordinates: Coordinates,
-    /// Widen the kernel when the image shrinks. Not there yet.
+    /// Widen the kernel when the image shrinks, for linear and cubic: torch's and Pillow's `antialias`.
     pub antialias: bool,
 }
 
@@ -48,7 +50,7 @@ pub(super) mod sealed {
 
     /// The kernels of a sample type.
     #[allow(private_bounds)]
-    pub trait Sample: Element + Rearrange + Area {
+    pub trait Sample: Element + Rearrange + Area + Median + Filter {
         /// The scale that makes the usual range of this type 0 to 1.
         const DEFAULT_SCALE: f64;
         /// Bilinear interpolation to `dst` of at least one pixel, row by row into the sink.
@@ -115,6 +117,47 @@ impl Coordinates {
     }
 }
 
+impl Resize {
+    /// Finds options that do not go together.
+    pub(super) fn check(&self, op: &str) -> Result<()> {
+        ensure!(
+            self.interpolation != Interpolation::Area || self.coordinates == Coordinates::Default,
+            InvalidArgument,
+            "{op}: coordinates is {:?}, interpolation area has only its own, the default",
+            self.coordinates
+        );
+        ensure!(
+            !self.antialias || matches!(self.interpolation, Interpolation::Linear | Interpolation::Cubic),
+            InvalidArgument,
+            "{op}: antialias is for interpolation linear and cubic, interpolation is {:?}",
+            self.interpolation
+        );
+        Ok(())
+    }
+
+    /// Makes all rows of an image of another size into the sink, by any interpolation but nearest.
+    pub(super) fn smooth<T: Sample, K: Sink<T>>(
+        &self,
+        ctx: &Context,
+        src: Rows<'_, T>,
+        dst: Size,
+        sink: &K,
+    ) -> Result<()> {
+        let coordinates = self.coordinates.or_default(self.interpolation);
+        match (self.interpolation, self.antialias) {
+            (Interpolation::Area, _) => T::area(ctx, src, dst, sink),
+            (Interpolation::Cubic, false) => {
+                T::filter(ctx, Kernel::Cubic, coordinates, src, dst, sink)
+            }
+            (Interpolation::Cubic, true) => {
+                T::filter(ctx, Kernel::WideCubic, coordinates, src, dst, sink)
+            }
+            (_, true) => T::filter(ctx, Kernel::WideLinear, coordinates, src, dst, sink),
+            (_, false) => T::linear(ctx, src, dst, coordinates, sink),
+        }
+    }
+}
+
 /// Resizes `image` to the size of `output`.
 ///
 /// Both are (H, W, C) or (H, W), of the same type (`u8` or `f32`) and with the
@@ -134,7 +177,16 @@ impl Coordinates {
 ///   whose cells it is in (where a side grows, as for linear). `coordinates` has to be the default.
 /// - The same size is a copy with any options.
 ///
-/// An empty output is legal. `Cubic` and `antialias` are `Unsupported` in this version.
+/// - **Cubic**: OpenCV's `INTER_CUBIC` (A = -0.75; beyond the border the nearest pixel). `u8`: OpenCV's fixed point to within one
+///   grey level, with 1/64 of a level between the axes. `f32`: its weights, fused.
+/// - **`antialias`**, for linear and cubic: the kernel is as wide as the destination's pixels, the weights inside of the image sum to one,
+///   and cubic has A = -0.5: torch's `interpolate(antialias=True)` and Pillow's `BILINEAR` and `BICUBIC`. `u8`
+///   is rounded to bytes between the axes as there, and within one grey level of either. Where the image
+///   grows, linear is bilinear. (With `AlignCorners` the kernel stands at that position; torch's stands elsewhere.)
+/// - Cubic and antialias in `f32`: a NaN or infinity reaches the pixels that it is a sample of, even one of weight zero, and may reach
+///   those that have it right beside their samples.
+///
+/// An empty output is legal. Errors: `antialias` with nearest or area; coordinates with area.
 /// For one tier the result has the same bits at any number of threads; for `u8` and for `Nearest` on every tier.
 pub fn resize<T: Sample>(
     ctx: &Context,
@@ -143,30 +195,7 @@ pub fn resize<T: Sample>(
     output: ViewMut<'_, T>,
 ) -> Result<()> {
     const OP: &str = "resize";
-    ensure!(
-        !options.antialias,
-        Unsupported,
-        "{OP}: antialias is not supported in this version"
-    );
-    let nearest = match options.interpolation {
-        Interpolation::Linear | Interpolation::Area => false,
-        Interpolation::Nearest => true,
-        Interpolation::Cubic => {
-            let name = format!("{:?}", options.interpolation).to_lowercase();
-            return Err(crate::error::Error::new(
-                crate::error::Status::Unsupported,
-                format!(
-                    "{OP}: interpolation {name} is not supported in this version, linear, nearest and area are"
-                ),
-            ));
-        }
-    };
-    ensure!(
-        options.interpolation != Interpolation::Area || options.coordinates == Coordinates::Default,
-        InvalidArgument,
-        "{OP}: coordinates is {:?}, interpolation area has only its own, the default",
-        options.coordinates
-    );
+    options.check(OP)?;
     let src = Size::of(OP, "image", &image)?;
     let dst = Size::of(OP, "output", &output)?;
     ensure!(
@@ -187,19 +216,16 @@ pub fn resize<T: Sample>(
         output.shape()
     );
     forbid_overlap(OP, "output", &output, "image", &image)?;
-    let coordinates = options.coordinates.or_default(options.interpolation);
     let image = Image::open(ctx, &image, src)?;
     let mut output = ImageMut::open(ctx, output, dst)?;
     let (from, to) = (image.rows(), output.rows());
     if src == dst {
         copy(ctx, from, to)?;
-    } else if options.interpolation == Interpolation::Area {
-        T::area(ctx, from, dst, &to)?;
-    } else if nearest {
-        let (across, down) = axes(coordinates, src, dst);
+    } else if options.interpolation == Interpolation::Nearest {
+        let (across, down) = axes(options.coordinates.or_default(options.interpolation), src, dst);
         nearest::resize(ctx, from, to, across, down)?;
     } else {
-        T::linear(ctx, from, dst, coordinates, &to)?;
+        options.smooth(ctx, from, dst, &to)?;
     }
     output.finish();
     Ok(())

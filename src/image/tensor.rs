@@ -9,7 +9,7 @@
 use super::axis::Coordinates;
 use super::letterbox::{Letterbox, letterbox};
 use super::pixels::{Image, Pieces, Size};
-use super::resize::{Interpolation, Sample};
+use super::resize::{Interpolation, Resize, Sample};
 use super::rows::{Plain, Sink, band_rows, run};
 use crate::error::{Result, ensure};
 use crate::runtime::Context;
@@ -44,10 +44,12 @@ pub struct ImageToTensor {
     pub pad_value: f32,
     /// The order of the output's dimensions.
     pub layout: Layout,
-    /// How pixels are made when the size changes: `Linear` or `Area`.
+    /// How pixels are made when the size changes: `Linear`, `Cubic` or `Area`.
     pub interpolation: Interpolation,
     /// Where samples are taken when the size changes.
     pub coordinates: Coordinates,
+    /// Widen the kernel when the image shrinks, as in [`Resize`].
+    pub antialias: bool,
 }
 
 impl Default for ImageToTensor {
@@ -62,6 +64,7 @@ impl Default for ImageToTensor {
             layout: Layout::Chw,
             interpolation: Interpolation::Linear,
             coordinates: Coordinates::Default,
+            antialias: false,
         }
     }
 }
@@ -414,7 +417,7 @@ impl<T: Rearrange> Sink<T> for Tensor<'_, T> {
 /// (C, H', W') or (H', W', C) as `options.layout` says, or the same with a leading dimension of 1; it may have strides, so it
 /// can be a slot of a batch. The two may not overlap.
 ///
-/// The size of the output decides: where it differs from the image's, the image is resized, bilinearly or by area, as
+/// The size of the output decides: where it differs from the image's, the image is resized, bilinearly, bicubically or by area, as
 /// [`resize`](super::resize()) does it, `u8` in `u8` with rounding. The result is therefore what the usual recipe gives,
 /// `cv2.resize` followed by `(pixels * scale - mean) / std` in `f32`, up to the rounding of `f32`:
 /// `sample * (scale / std) + (-mean / std)`, one fma. With `letterbox` the image
@@ -438,21 +441,16 @@ pub fn image_to_tensor<T: Sample>(
         src.channels
     );
     ensure!(
-        matches!(
-            options.interpolation,
-            Interpolation::Linear | Interpolation::Area
-        ),
+        options.interpolation != Interpolation::Nearest,
         Unsupported,
-        "{OP}: interpolation is {:?}, supported are linear and area",
-        options.interpolation
+        "{OP}: interpolation is nearest, supported are linear, cubic and area"
     );
-    ensure!(
-        options.interpolation == Interpolation::Linear
-            || options.coordinates == Coordinates::Default,
-        InvalidArgument,
-        "{OP}: coordinates is {:?}, interpolation area has only its own, the default",
-        options.coordinates
-    );
+    let resize = Resize {
+        interpolation: options.interpolation,
+        coordinates: options.coordinates,
+        antialias: options.antialias,
+    };
+    resize.check(OP)?;
     ensure!(
         !options.swap_rb || src.channels >= 3,
         InvalidArgument,
@@ -533,11 +531,7 @@ pub fn image_to_tensor<T: Sample>(
                 inner.row(),
             )?;
         } else {
-            let coordinates = options.coordinates.or_default(options.interpolation);
-            match options.interpolation {
-                Interpolation::Area => T::area(ctx, image.rows(), inner, &tensor)?,
-                _ => T::linear(ctx, image.rows(), inner, coordinates, &tensor)?,
-            }
+            resize.smooth(ctx, image.rows(), inner, &tensor)?;
         }
         // Last, because it takes no scratch: an error has written nothing.
         tensor.pad_around(ctx, inner, options.pad_value)

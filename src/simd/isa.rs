@@ -118,12 +118,12 @@ pub(crate) mod enter {
             }
         };
     }
-    enter!(avx2, Avx2, "x86_64", "avx2,fma,f16c");
+    enter!(avx2, Avx2, "x86_64", "avx2,fma,f16c,popcnt");
     enter!(
         avx512,
         Avx512,
         "x86_64",
-        "avx2,fma,f16c,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"
+        "avx2,fma,f16c,popcnt,avx512f,avx512bw,avx512cd,avx512dq,avx512vl"
     );
     enter!(neon, Neon, "aarch64", "neon");
 }

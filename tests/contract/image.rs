@@ -52,6 +52,22 @@ fn tensor(flags: u32, layout: i32, image: Arg, output: Arg) -> Case {
     }
 }
 
+fn median(ksize: i32, border: i32, image: Arg, output: Arg) -> Case {
+    Case {
+        export: "omma_median_blur",
+        op: "median_blur",
+        params: params_bytes(&OmmaMedianBlurParams {
+            struct_size: size_of::<OmmaMedianBlurParams>() as u32,
+            ksize,
+            border,
+        }),
+        args: vec![image.any_shape(), output.any_shape()],
+        // SAFETY: the harness passes pointers as the export wants them, or NULL.
+        call: Box::new(|ctx, params, t| unsafe { omma_median_blur(ctx, params.cast(), t[0], t[1]) }),
+        in_place: false,
+    }
+}
+
 pub fn cases() -> Vec<Case> {
     let image = |h: i64, w: i64, c: i64| {
         let data = bytes((h * w * c) as usize);
@@ -73,6 +89,34 @@ pub fn cases() -> Vec<Case> {
             OMMA_INTERPOLATION_LINEAR,
             Arg::input("image", &[6, 8], &floats(48)).any_type(),
             output(Type::F32, &[7, 3]),
+        ),
+        resize(
+            OMMA_INTERPOLATION_CUBIC,
+            image(9, 7, 3),
+            output(Type::U8, &[5, 11, 3]),
+        ),
+        resize(
+            OMMA_INTERPOLATION_CUBIC,
+            Arg::input("image", &[6, 8], &floats(48)).any_type(),
+            output(Type::F32, &[7, 3]),
+        ),
+        median(
+            3,
+            OMMA_MEDIAN_BORDER_REPLICATE,
+            image(6, 8, 3),
+            output(Type::U8, &[6, 8, 3]),
+        ),
+        median(
+            11,
+            OMMA_MEDIAN_BORDER_CONSTANT,
+            image(5, 6, 2),
+            output(Type::U8, &[5, 6, 2]),
+        ),
+        median(
+            5,
+            OMMA_MEDIAN_BORDER_REPLICATE,
+            Arg::input("image", &[6, 8], &floats(48)).any_type(),
+            output(Type::F32, &[6, 8]),
         ),
         tensor(
             OMMA_IMAGE_LETTERBOX | OMMA_IMAGE_SWAP_RB | OMMA_IMAGE_PAD_VALUE,

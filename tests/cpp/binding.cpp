@@ -319,6 +319,16 @@ static void images(const omma::Context& context) {
     std::vector<float> tensor(3 * 8 * 8);
     omma::image_to_tensor(context, params, omma::view(image, {8, 8, 3}), omma::view(tensor, {3, 8, 8}));
     CHECK(std::fabs(tensor[0] - 2.0f / 255) < 1e-6f);
+    omma::resize(context, omma::view(image, {8, 8, 3}), omma::view(half, {4, 4, 3}), OMMA_INTERPOLATION_CUBIC,
+                 OMMA_COORDINATES_DEFAULT, OMMA_RESIZE_ANTIALIAS);
+    // A ramp stays a ramp: the mean of the middle.
+    CHECK(half[12 + 3] > half[0] && half[27] > half[24]);
+    std::vector<uint8_t> spotted(5 * 5, 7), calm(5 * 5);
+    spotted[12] = 200;
+    omma::median_blur(context, omma::view(spotted, {5, 5}), omma::view(calm, {5, 5}), 3);
+    CHECK(calm == std::vector<uint8_t>(5 * 5, 7));
+    omma::median_blur(context, omma::view(spotted, {5, 5}), omma::view(calm, {5, 5}), 5, OMMA_MEDIAN_BORDER_CONSTANT);
+    CHECK(calm[0] == 0 && calm[12] == 7);
     OmmaLetterbox place{};
     omma::letterbox(1080, 1920, 640, 640, place);
     CHECK(place.top == 140 && place.left == 0 && place.height == 360 && place.width == 640);

@@ -7,7 +7,8 @@
 namespace omma {
 inline namespace OMMA_HPP_WAY {
 
-// From the size of `image` to that of `output`; interpolation is an OMMA_INTERPOLATION_….
+// From the size of `image` to that of `output`; interpolation is an OMMA_INTERPOLATION_…, flags may be
+// OMMA_RESIZE_ANTIALIAS.
 inline Outcome resize(const Context& c, const TensorRef& image, const TensorRef& output,
                       int32_t interpolation = OMMA_INTERPOLATION_LINEAR,
                       int32_t coordinates = OMMA_COORDINATES_DEFAULT, uint32_t flags = 0) {
@@ -16,6 +17,15 @@ inline Outcome resize(const Context& c, const TensorRef& image, const TensorRef&
     p.coordinates = coordinates;
     p.flags = flags;
     return check(omma_resize(c.get(), &p, image, output));
+}
+
+// The median of the ksize by ksize window around each pixel; border is an OMMA_MEDIAN_BORDER_….
+inline Outcome median_blur(const Context& c, const TensorRef& image, const TensorRef& output, int32_t ksize,
+                           int32_t border = OMMA_MEDIAN_BORDER_REPLICATE) {
+    auto p = params<OmmaMedianBlurParams>();
+    p.ksize = ksize;
+    p.border = border;
+    return check(omma_median_blur(c.get(), &p, image, output));
 }
 
 // Resizes, reorders channels, normalises and transposes in one pass; see omma_image_to_tensor.

@@ -6,7 +6,7 @@ use crate::conv::LAYOUTS;
 use crate::tensor::{DType, Tensor};
 use omma::capi::{
     self, OMMA_INVALID_ARGUMENT, OMMA_SHAPE_MISMATCH, OmmaImageToTensorParams, OmmaLetterbox,
-    OmmaResizeParams,
+    OmmaMedianBlurParams, OmmaResizeParams,
 };
 use pyo3::prelude::*;
 
@@ -37,12 +37,11 @@ fn coordinates(call: &Call<'_>, name: Option<&str>) -> PyResult<i32> {
 /// img : (H, W, C) or (H, W), uint8 or float32
 /// size_hw : (height, width) of the result
 /// interpolation : ``"linear"``, ``"nearest"``, ``"area"`` or ``"cubic"``
-///     Cubic is not supported in this version.
 /// coordinates : ``"half_pixel"``, ``"align_corners"`` or ``"asymmetric"``, optional
 ///     How pixels of the result lie on those of the image. Unless it is given: OpenCV's, which is
 ///     asymmetric for nearest and half pixel for all others.
 /// antialias : bool
-///     Widens the kernel when the image shrinks. Not supported in this version.
+///     Widens the kernel when the image shrinks, for linear and cubic: torch's and Pillow's.
 /// out : array of the result's shape, optional
 /// ctx : Context, optional
 ///
@@ -50,7 +49,8 @@ fn coordinates(call: &Call<'_>, name: Option<&str>) -> PyResult<i32> {
 /// -------
 /// (height, width, C) or (height, width), of the type of ``img``
 ///
-/// As ``cv2.resize``; for uint8 linear, nearest and area bit for bit.
+/// As ``cv2.resize``; for uint8 linear, nearest and area bit for bit, cubic to one grey level. With antialias
+/// as ``torch.nn.functional.interpolate(antialias=True)``, uint8 to one grey level.
 ///
 /// Examples
 /// --------
@@ -93,6 +93,63 @@ pub(crate) fn resize<'py>(
     // SAFETY: descriptors of memory that lives during the call.
     call.run(|ctx| unsafe {
         capi::omma_resize(ctx, &params, &img.descriptor(), &out.descriptor())
+    })?;
+    Ok(out.into_object())
+}
+
+const MEDIAN_BORDERS: [(&str, i32); 2] = [
+    ("replicate", capi::OMMA_MEDIAN_BORDER_REPLICATE),
+    ("constant", capi::OMMA_MEDIAN_BORDER_CONSTANT),
+];
+
+/// The median of the square window around each pixel, channel by channel.
+///
+/// Parameters
+/// ----------
+/// img : (H, W, C) or (H, W), uint8 or float32
+/// ksize : int
+///     The side of the window: odd, from 1 to 32767.
+/// border : ``"replicate"`` or ``"constant"``
+///     What lies beyond the border: the nearest pixel, or zero.
+/// out : array of the image's shape, optional
+/// ctx : Context, optional
+///
+/// Returns
+/// -------
+/// as ``img``
+///
+/// Exact: ``cv2.medianBlur``, and ``scipy.ndimage.median_filter`` with mode ``"nearest"`` or ``"constant"``. NaN counts as
+/// larger than any number.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np, omma
+/// >>> omma.median_blur(np.array([[1, 1, 1], [1, 9, 1], [1, 1, 1]], np.uint8), 3)
+/// array([[1, 1, 1],
+///        [1, 1, 1],
+///        [1, 1, 1]], dtype=uint8)
+#[pyfunction]
+#[pyo3(signature = (img, ksize, border="replicate", *, out=None, ctx=None))]
+pub(crate) fn median_blur<'py>(
+    img: &Bound<'py, PyAny>,
+    ksize: i64,
+    border: &str,
+    out: Option<&Bound<'py, PyAny>>,
+    ctx: Option<&Bound<'py, Context>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let call = Call::new(img.py(), "median_blur", ctx)?;
+    let params = OmmaMedianBlurParams {
+        struct_size: size_of::<OmmaMedianBlurParams>() as u32,
+        // What 32 bits do not hold is wrong as it is.
+        ksize: ksize.clamp(i32::MIN.into(), i32::MAX.into()) as i32,
+        border: call.choice("border", border, &MEDIAN_BORDERS)?,
+    };
+    let img = Tensor::input(&call, "img", img, None)?;
+    let dtype = if img.is_u8() { DType::U8 } else { DType::F32 };
+    let out = call.output(out, img.shape(), dtype)?;
+    // SAFETY: descriptors of memory that lives during the call.
+    call.run(|ctx| unsafe {
+        capi::omma_median_blur(ctx, &params, &img.descriptor(), &out.descriptor())
     })?;
     Ok(out.into_object())
 }
@@ -143,8 +200,10 @@ impl Channels {
 ///     The padding, in units of the image.
 /// scale : float, optional
 ///     1/255 for uint8 and 1 for float32 unless it is given.
-/// interpolation : ``"linear"`` or ``"area"``
+/// interpolation : ``"linear"``, ``"cubic"`` or ``"area"``
 /// coordinates : str, optional
+///     As in `resize`.
+/// antialias : bool
 ///     As in `resize`.
 /// layout : ``"NCHW"`` or ``"NHWC"``
 /// out : float32 of the result's shape, optional
@@ -171,10 +230,10 @@ impl Channels {
 #[pyo3(
     signature = (img, size_hw=None, *, mean=Channels::One(0.0), std=Channels::One(1.0),
         swap_rb=false, letterbox=false, pad_value=114.0, scale=None, interpolation="linear",
-        coordinates=None, layout="NCHW", out=None, ctx=None),
+        coordinates=None, antialias=false, layout="NCHW", out=None, ctx=None),
     text_signature = "(img, size_hw=None, *, mean=0.0, std=1.0, swap_rb=False, letterbox=False, \
-        pad_value=114.0, scale=None, interpolation='linear', coordinates=None, layout='NCHW', \
-        out=None, ctx=None)"
+        pad_value=114.0, scale=None, interpolation='linear', coordinates=None, \
+        antialias=False, layout='NCHW', out=None, ctx=None)"
 )]
 pub(crate) fn image_to_tensor<'py>(
     img: &Bound<'py, PyAny>,
@@ -187,6 +246,7 @@ pub(crate) fn image_to_tensor<'py>(
     scale: Option<f32>,
     interpolation: &str,
     coordinates: Option<&str>,
+    antialias: bool,
     layout: &str,
     out: Option<&Bound<'py, PyAny>>,
     ctx: Option<&Bound<'py, Context>>,
@@ -209,6 +269,7 @@ pub(crate) fn image_to_tensor<'py>(
         struct_size: size_of::<OmmaImageToTensorParams>() as u32,
         flags: flag(swap_rb, capi::OMMA_IMAGE_SWAP_RB)
             | flag(letterbox, capi::OMMA_IMAGE_LETTERBOX)
+            | flag(antialias, capi::OMMA_IMAGE_ANTIALIAS)
             | capi::OMMA_IMAGE_PAD_VALUE,
         layout: call.choice("layout", layout, &LAYOUTS)?,
         coordinates: self::coordinates(&call, coordinates)?,

@@ -39,7 +39,7 @@ mod _omma {
         deform::deform_conv2d,
         detect::{matrix_nms, nms_per_image, soft_nms, yolo_decode},
         fold::{fold_batch_norm, merge_conv2d_avg_pool2d, merge_parallel_conv2d, receptive_field},
-        image::{Letterbox, image_to_tensor, letterbox, resize},
+        image::{Letterbox, image_to_tensor, letterbox, median_blur, resize},
         linear::{Linear, linear, matmul},
         nn::{
             avg_pool2d, gelu, gelu_tanh, hardswish, leaky_relu, log_softmax, max_pool2d, prelu,

@@ -200,8 +200,14 @@ ERRORS = [
     (lambda: omma.resize(IMG[:0], (2, 2)), BAD, "resize: img of shape"),
     (lambda: omma.resize(IMG, (2, 2), "lanczos"), BAD, "resize: interpolation is 'lanczos', expected"),
     (lambda: omma.resize(IMG, (2, 2), coordinates="centre"), BAD, "resize: coordinates is 'centre', expected"),
-    (lambda: omma.resize(IMG, (2, 2), "cubic"), UNSUPPORTED, "resize: interpolation cubic is not supported"),
-    (lambda: omma.resize(IMG, (2, 2), antialias=True), UNSUPPORTED, "resize: antialias is not supported"),
+    (lambda: omma.resize(IMG, (2, 2), "area", antialias=True), BAD, "resize: antialias is for interpolation linear"),
+    (lambda: omma.median_blur(IMG.astype(int), 3), BAD, "median_blur: img is int64, expected uint8 or float32"),
+    (lambda: omma.median_blur(IMG[0, 0], 3), SHAPE, "median_blur: img has 1 dimensions, expected 2"),
+    (lambda: omma.median_blur(IMG, 4), BAD, "median_blur: ksize is 4, expected an odd number from 1 to 32767"),
+    (lambda: omma.median_blur(IMG, -3), BAD, "median_blur: ksize is -3, expected an odd number"),
+    (lambda: omma.median_blur(IMG, 3, "wrap"), BAD, "median_blur: border is 'wrap', expected"),
+    (lambda: omma.median_blur(IMG, 3, out=IMG[:3]), SHAPE, "median_blur: out"),
+    (lambda: omma.median_blur(IMG, 3, out=IMG), BAD, "median_blur: out overlaps img"),
     (lambda: omma.resize(IMG, (2, 2), out=IMG[:3, :3]), SHAPE, "resize: out has shape [3, 3, 3], size_hw is (2, 2)"),
     (lambda: omma.resize(IMG, (5, 7), out=IMG), BAD, "resize: out overlaps img"),
     (lambda: omma.resize(IMG, (2**31 - 1, 2**20)), MEMORY, "resize: no room for a result of shape"),
@@ -211,6 +217,7 @@ ERRORS = [
     (lambda: omma.image_to_tensor(IMG, scale=0), BAD, "image_to_tensor: scale is 0"),
     (lambda: omma.image_to_tensor(IMG[:, :, 0], swap_rb=True), BAD, "swap_rb exchanges channels 0 and 2, img has 1"),
     (lambda: omma.image_to_tensor(IMG, interpolation="nearest"), UNSUPPORTED, "image_to_tensor: interpolation"),
+    (lambda: omma.image_to_tensor(IMG, interpolation="area", antialias=True), BAD, "image_to_tensor: antialias is for"),
     (lambda: omma.image_to_tensor(IMG, (4, 4), out=floats(3, 5, 4)), SHAPE, "image_to_tensor: out has shape"),
     (lambda: omma.letterbox((0, 3), (4, 4)), BAD, "letterbox: image_hw is 0, expected 1"),
     (lambda: omma.letterbox((3, 3), 4), BAD, "letterbox: frame_hw is 4, expected two integers"),
@@ -331,6 +338,7 @@ def test_forms_of_arrays_give_the_same(form):
     if form not in LISTS:
         calls += [
             (omma.resize, (IMG, (9, 4)), {}),
+            (omma.median_blur, (IMG, 5), {}),
             (omma.image_to_tensor, (IMG, (9, 4)), dict(mean=0.5, std=0.25)),
         ]
     for function, arguments, options in calls:
@@ -387,6 +395,7 @@ def test_out_of_any_strides_is_written_in_place(form):
     check(omma.matmul(X, X.swapaxes(2, 3)), lambda out: omma.matmul(X, X.swapaxes(2, 3), out=out))
     check(omma.box_iou(BOXES, BOXES), lambda out: omma.box_iou(BOXES, BOXES, out=out))
     check(omma.resize(IMG, (4, 9)), lambda out: omma.resize(IMG, (4, 9), out=out))
+    check(omma.median_blur(IMG, 3), lambda out: omma.median_blur(IMG, 3, out=out))
     check(omma.image_to_tensor(IMG, (4, 9)), lambda out: omma.image_to_tensor(IMG, (4, 9), out=out))
     plan = omma.Conv2d(W, padding=1)
     check(plan.run(X), lambda out: plan.run(X, out=out))
@@ -433,6 +442,7 @@ def test_empty_arrays():
     assert omma.box_iou(BOXES, np.zeros((0, 4), np.float32)).shape == (3, 0)
     assert omma.conv2d(X[:0], W).shape == (0, 8, 4, 3)
     assert omma.resize(IMG, (0, 4)).shape == (0, 4, 3)
+    assert omma.median_blur(IMG[:0], 3).shape == (0, 7, 3)
 
 
 @pytest.mark.parametrize(
@@ -457,6 +467,7 @@ def test_empty_arrays():
         lambda d: omma.nms(BOXES, SCORES, 0.5, **d(score_threshold=None, max_output=0, max_candidates=0)),
         lambda d: omma.nms(BOXES, SCORES, 0.5, **d(format="xyxy", offset=0, overlap="union")),
         lambda d: omma.resize(IMG, (9, 9), **d(interpolation="linear", coordinates="half_pixel")),
+        lambda d: omma.median_blur(IMG, 3, **d(border="replicate")),
         lambda d: omma.resize(IMG, (9, 9), "nearest", **d(coordinates="asymmetric", antialias=False)),
         lambda d: omma.image_to_tensor(IMG, **d(size_hw=(5, 7), mean=0.0, std=1.0, swap_rb=False)),
         lambda d: omma.image_to_tensor(IMG, (9, 9), letterbox=True, **d(pad_value=114.0, scale=1 / 255)),

@@ -267,7 +267,13 @@ def resize(attributes, x, roi=None, scales=None, sizes=None, op="Resize"):
     roundings = {"half_pixel": ("round_prefer_floor", "round_prefer_ceil"), "asymmetric": ("floor",)}
     if mode == "nearest" and rounding not in roundings.get(coordinates, ()):
         raise Inexpressible
-    options = dict(coordinates=coordinates, antialias=bool(attributes.get("antialias")))
+    antialias = bool(attributes.get("antialias"))
+    if mode == "cubic":
+        # OpenCV's and torch's kernels.
+        a = attributes.get("cubic_coeff_a", -0.75)
+        if a != (-0.5 if antialias else -0.75) or attributes.get("exclude_outside"):
+            raise Inexpressible
+    options = dict(coordinates=coordinates, antialias=antialias)
     planes = [omma.resize(plane, size, mode, **options) for plane in x.reshape(-1, h, w)]
     return np.stack(planes).reshape(*x.shape[:2], *size)
 
@@ -348,20 +354,17 @@ LISTED = {
         clip clip_example clip_inbounds clip_outbounds clip_splitbounds clip_min_greater_than_max
         clip_default_max clip_default_inbounds clip_default_int8_min clip_default_int8_max
         clip_default_int8_inbounds""",
-    "omma has no cubic interpolation yet": """
-        resize_upsample_scales_cubic resize_upsample_scales_cubic_align_corners
-        resize_upsample_sizes_cubic resize_downsample_sizes_cubic
-        resize_upsample_scales_cubic_asymmetric resize_downsample_scales_cubic
-        resize_downsample_scales_cubic_align_corners resize_downsample_scales_cubic_A_n0p5_exclude_outside
+    "a cubic kernel that omma does not have: other values of A, border samples left out": """
+        resize_downsample_scales_cubic_A_n0p5_exclude_outside
         resize_upsample_scales_cubic_A_n0p5_exclude_outside
         resize_downsample_scales_cubic_antialias resize_downsample_sizes_cubic_antialias""",
-    "omma has no antialiasing yet": """
-        resize_downsample_scales_linear_antialias resize_downsample_sizes_linear_antialias""",
     "omma resizes whole images": """
         resize_tf_crop_and_resize resize_tf_crop_and_resize_extrapolation_value
         resize_tf_crop_and_resize_axes_2_3 resize_tf_crop_and_resize_axes_3_2""",
     "the scale is not the ratio of the sizes, which is what omma takes": """
         resize_downsample_scales_nearest resize_downsample_scales_linear
+        resize_downsample_scales_cubic resize_downsample_scales_cubic_align_corners
+        resize_downsample_scales_linear_antialias
         resize_downsample_scales_linear_align_corners
         resize_downsample_scales_linear_half_pixel_symmetric
         resize_upsample_scales_linear_half_pixel_symmetric""",

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import scipy.ndimage
 import scipy.signal
 import scipy.special
 
@@ -51,6 +52,33 @@ def test_resize_of_floats(shape, size, interpolation, channels):
     img = picture(*shape, channels, np.float32)
     expected = cv2.resize(img, size[::-1], interpolation=INTERPOLATIONS[interpolation])
     np.testing.assert_allclose(omma.resize(img, size, interpolation), expected, rtol=1e-5, atol=2e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("shape, size", [((480, 640), (224, 224)), ((120, 90), (300, 333)), ((7, 5), (3, 11))])
+def test_cubic_resize(shape, size, dtype, channels):
+    img = picture(*shape, channels, dtype)
+    expected = cv2.resize(img, size[::-1], interpolation=cv2.INTER_CUBIC)
+    apart = np.abs(omma.resize(img, size, "cubic").astype(float) - expected)
+    assert apart.max() <= (1 if dtype == np.uint8 else 0.02)
+    assert np.mean(apart > 0.02) < 0.02
+
+
+@pytest.mark.parametrize("ksize", [1, 3, 5, 7, 9, 11, 31, 101])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_median_of_bytes_is_that_of_opencv(ksize, channels):
+    img = picture(123, 217, channels, np.uint8)
+    np.testing.assert_array_equal(omma.median_blur(img, ksize), cv2.medianBlur(img, ksize))
+
+
+@pytest.mark.parametrize("border, mode", [("replicate", "nearest"), ("constant", "constant")])
+@pytest.mark.parametrize("ksize", [3, 5, 7, 9, 13])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_median_is_that_of_scipy(dtype, ksize, border, mode):
+    img = picture(61, 47, 2, dtype)
+    expected = scipy.ndimage.median_filter(img, (ksize, ksize, 1), mode=mode)
+    np.testing.assert_array_equal(omma.median_blur(img, ksize, border), expected)
 
 
 @pytest.mark.parametrize("size", [None, (224, 224), (640, 480)])

@@ -30,6 +30,7 @@ assert_type(omma.max_pool2d(x, 2), Float32)
 assert_type(omma.max_pool2d(x, 2, return_indices=True), tuple[Float32, Int64])
 assert_type(omma.resize(img, (4, 4)), npt.NDArray[np.uint8])
 plane: Float32 = y[0, 0]
+assert_type(omma.median_blur(img, 3), npt.NDArray[np.uint8])
 assert_type(omma.resize(plane, (4, 4), "area"), Float32)
 assert_type(omma.image_to_tensor(img, (4, 4), mean=(0.4, 0.5, 0.6), std=0.2), Float32)
 assert_type(omma.nms([[0, 0, 1, 1]], [0.5], 0.5), Int64)

@@ -34,6 +34,7 @@ use cells::Cells;
 use plain::{PlainArea, WholeArea};
 use vectors_f32::AreaF32;
 use vectors_u8::AreaU8;
+pub(super) use vectors_u8::store;
 
 /// What is computed for two sizes.
 #[derive(Clone, Copy, Debug)]

@@ -325,7 +325,7 @@ impl<const PARTS: usize, const TAPS: usize, const ONE: bool> Kernel<u8>
 /// # Safety
 /// `out` is a row in which the group begins.
 #[inline(always)]
-unsafe fn store<S: Narrow>(
+pub(in crate::image) unsafe fn store<S: Narrow>(
     simd: S,
     v: S::U8,
     compress: S::U8,

@@ -156,6 +156,8 @@ impl Narrow for Avx2 {
         shuffle_bytes(a: __m256i, index: __m256i) -> __m256i = _mm256_shuffle_epi8(a, index);
         pack_i32(a: __m256i, b: __m256i) -> __m256i = _mm256_packs_epi32(a, b);
         pack_i16(a: __m256i, b: __m256i) -> __m256i = _mm256_packus_epi16(a, b);
+        min_u8(a: __m256i, b: __m256i) -> __m256i = _mm256_min_epu8(a, b);
+        max_u8(a: __m256i, b: __m256i) -> __m256i = _mm256_max_epu8(a, b);
         splat_i16(value: i16) -> __m256i = _mm256_set1_epi16(value);
         add_i16(a: __m256i, b: __m256i) -> __m256i = _mm256_add_epi16(a, b);
         and_i16(a: __m256i, b: __m256i) -> __m256i = _mm256_and_si256(a, b);

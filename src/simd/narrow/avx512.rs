@@ -148,6 +148,8 @@ impl Narrow for Avx512 {
         shuffle_bytes(a: __m512i, index: __m512i) -> __m512i = _mm512_shuffle_epi8(a, index);
         pack_i32(a: __m512i, b: __m512i) -> __m512i = _mm512_packs_epi32(a, b);
         pack_i16(a: __m512i, b: __m512i) -> __m512i = _mm512_packus_epi16(a, b);
+        min_u8(a: __m512i, b: __m512i) -> __m512i = _mm512_min_epu8(a, b);
+        max_u8(a: __m512i, b: __m512i) -> __m512i = _mm512_max_epu8(a, b);
         splat_i16(value: i16) -> __m512i = _mm512_set1_epi16(value);
         add_i16(a: __m512i, b: __m512i) -> __m512i = _mm512_add_epi16(a, b);
         and_i16(a: __m512i, b: __m512i) -> __m512i = _mm512_and_si512(a, b);

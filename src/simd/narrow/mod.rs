@@ -111,6 +111,10 @@ pub trait Narrow: Simd {
 
     // ---- arithmetic ---------------------------------------------------
 
+    /// The smaller byte, unsigned.
+    fn min_u8(self, a: Self::U8, b: Self::U8) -> Self::U8;
+    /// The larger byte, unsigned.
+    fn max_u8(self, a: Self::U8, b: Self::U8) -> Self::U8;
     /// `value` in every word.
     fn splat_i16(self, value: i16) -> Self::I16;
     /// `a + b`, wrapping.

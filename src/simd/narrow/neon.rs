@@ -97,6 +97,8 @@ impl Narrow for Neon {
         shuffle_bytes(a: uint8x16_t, index: uint8x16_t) -> uint8x16_t = vqtbl1q_u8(a, index);
         pack_i32(a: int32x4_t, b: int32x4_t) -> int16x8_t = vcombine_s16(vqmovn_s32(a), vqmovn_s32(b));
         pack_i16(a: int16x8_t, b: int16x8_t) -> uint8x16_t = vcombine_u8(vqmovun_s16(a), vqmovun_s16(b));
+        min_u8(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t = vminq_u8(a, b);
+        max_u8(a: uint8x16_t, b: uint8x16_t) -> uint8x16_t = vmaxq_u8(a, b);
         splat_i16(value: i16) -> int16x8_t = vdupq_n_s16(value);
         add_i16(a: int16x8_t, b: int16x8_t) -> int16x8_t = vaddq_s16(a, b);
         and_i16(a: int16x8_t, b: int16x8_t) -> int16x8_t = vandq_s16(a, b);

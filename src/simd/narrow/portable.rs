@@ -92,6 +92,14 @@ impl Narrow for Portable {
         from_fn(|i| (if i < 8 { a[i] } else { b[i - 8] }).clamp(0, 255) as u8)
     }
     #[inline(always)]
+    fn min_u8(self, a: [u8; 16], b: [u8; 16]) -> [u8; 16] {
+        from_fn(|i| a[i].min(b[i]))
+    }
+    #[inline(always)]
+    fn max_u8(self, a: [u8; 16], b: [u8; 16]) -> [u8; 16] {
+        from_fn(|i| a[i].max(b[i]))
+    }
+    #[inline(always)]
     fn splat_i16(self, value: i16) -> [i16; 8] {
         [value; 8]
     }

@@ -113,6 +113,14 @@ fn blocks<S: Narrow>(simd: S, seed: u64) {
         })
         .collect();
     assert_eq!(store_bytes(simd, simd.shuffle_bytes(a, at)), expected);
+    let others = noise(4 * n, seed + 11);
+    // SAFETY: the list has 4 * LANES bytes.
+    let b = unsafe { simd.load_bytes_ptr(others.as_ptr()) };
+    let zip = |f: fn(u8, u8) -> u8| -> Vec<u8> {
+        bytes.iter().zip(&others).map(|(&a, &b)| f(a, b)).collect()
+    };
+    assert_eq!(store_bytes(simd, simd.min_u8(a, b)), zip(u8::min));
+    assert_eq!(store_bytes(simd, simd.max_u8(a, b)), zip(u8::max));
     let sums: Vec<i16> = bytes
         .chunks(2)
         .map(|p| i16::from(p[0]) + i16::from(p[1]))

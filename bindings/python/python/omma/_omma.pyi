@@ -39,6 +39,7 @@ __all__ = [
     "matmul",
     "matrix_nms",
     "max_pool2d",
+    "median_blur",
     "merge_conv2d_avg_pool2d",
     "merge_parallel_conv2d",
     "nms",
@@ -574,6 +575,24 @@ def resize(
     out: _Out | None = None,
     ctx: Context | None = None,
 ) -> _Out: ...
+@overload
+def median_blur(
+    img: npt.NDArray[_Pixel],
+    ksize: int,
+    border: Literal["replicate", "constant"] = "replicate",
+    *,
+    out: None = None,
+    ctx: Context | None = None,
+) -> npt.NDArray[_Pixel]: ...
+@overload
+def median_blur(
+    img: _Image,
+    ksize: int,
+    border: Literal["replicate", "constant"] = "replicate",
+    *,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
 def image_to_tensor(
     img: _Image,
     size_hw: _Size | None = None,
@@ -584,8 +603,9 @@ def image_to_tensor(
     letterbox: bool = False,
     pad_value: float = 114.0,
     scale: float | None = None,
-    interpolation: Literal["linear", "area"] = "linear",
+    interpolation: Literal["linear", "cubic", "area"] = "linear",
     coordinates: _Coordinates | None = None,
+    antialias: bool = False,
     layout: _Layout = "NCHW",
     out: _Out | None = None,
     ctx: Context | None = None,
