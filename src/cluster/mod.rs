@@ -5,5 +5,10 @@
 //! of the distances (the least one, the k least ones) taken from them while they are in registers.
 
 mod distance;
+mod kmeans;
 
 pub use distance::{Metric, pairwise_distance};
+pub use kmeans::{
+    AnchorAverage, AnchorsParams, KmeansInit, KmeansParams, KmeansProgress, KmeansResult, kmeans,
+    kmeans_accumulate, kmeans_anchors, kmeans_assign, kmeans_update,
+};
