@@ -11,7 +11,7 @@ const MaxRank = 8
 
 // Element is what a tensor can hold. Each operator says in its signature which of them it takes.
 type Element interface {
-	float32 | uint8 | int32 | int64 | bool
+	float32 | float64 | uint8 | int32 | int64 | bool
 }
 
 // layout is a tensor without its address: OmmaGoLayout of bridge.h, field by field.
