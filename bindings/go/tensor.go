@@ -159,6 +159,8 @@ func elementType[T Element]() (code, bits uint8) {
 	switch any(zero).(type) {
 	case float32:
 		return 2, 32
+	case float64:
+		return 2, 64
 	case uint8:
 		return 1, 8
 	case int32:
