@@ -2,12 +2,13 @@
 //! stable C ABI.
 //!
 //! The layers, each importing only those to its right:
-//! `capi → families (attention, boxes, conv, image, nn, roi) → {gemm, runtime, tensor} → simd`;
+//! `capi → families (attention, boxes, cluster, conv, image, nn, roi) → {gemm, runtime, tensor} → simd`;
 //! [`error`] is everybody's. ARCHITECTURE.md tells more.
 
 pub mod attention;
 pub mod boxes;
 pub mod capi;
+pub mod cluster;
 pub mod conv;
 pub mod error;
 pub mod gemm;

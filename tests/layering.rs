@@ -4,7 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-const FAMILIES: &[&str] = &["attention", "boxes", "conv", "image", "nn", "roi"];
+const FAMILIES: &[&str] = &[
+    "attention",
+    "boxes",
+    "cluster",
+    "conv",
+    "image",
+    "nn",
+    "roi",
+];
 
 /// What a module may name, beyond itself and `error`.
 fn allowed(module: &str) -> Vec<&'static str> {

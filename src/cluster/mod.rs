@@ -1,0 +1,14 @@
+//! Clusters and neighbours: distances, k-means, nearest neighbours, assignment.
+//!
+//! Points are the rows of a matrix (N, D) of f32. Everything that looks for the nearest of many
+//! stands on [`distance`]: points in the lanes, candidates one after the other, and what is wanted
+//! of the distances (the least one, the k least ones) taken from them while they are in registers.
+
+mod distance;
+mod kmeans;
+
+pub use distance::{Metric, pairwise_distance};
+pub use kmeans::{
+    AnchorAverage, AnchorsParams, KmeansInit, KmeansParams, KmeansProgress, KmeansResult, kmeans,
+    kmeans_accumulate, kmeans_anchors, kmeans_assign, kmeans_update,
+};
