@@ -4,6 +4,8 @@
 //! stands on [`distance`]: points in the lanes, candidates one after the other, and what is wanted
 //! of the distances (the least one, the k least ones) taken from them while they are in registers.
 
+mod assignment;
 mod distance;
 
+pub use assignment::{Cost, linear_assignment};
 pub use distance::{Metric, pairwise_distance};
