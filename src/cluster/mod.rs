@@ -6,6 +6,8 @@
 
 mod assignment;
 mod distance;
+mod mean_shift;
 
 pub use assignment::{Cost, linear_assignment};
 pub use distance::{Metric, pairwise_distance};
+pub use mean_shift::{MeanShiftKernel, MeanShiftParams, mean_shift};
