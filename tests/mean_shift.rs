@@ -127,7 +127,7 @@ fn equals_the_definition() {
             let x = heaps(&mut random, n, d, 1.5);
             let mut p = MeanShiftParams::new([0.5, 1.0, 2.25, 30.0][case % 4]);
             p.cluster_all = case % 3 != 0;
-            if case % 4 == 3 {
+            if case % 4 == 3 && n > 2 {
                 p.kernel = MeanShiftKernel::Gaussian;
                 p.bandwidth = 1.25;
             }
@@ -146,8 +146,8 @@ fn equals_the_definition() {
                 continue;
             }
             let found = run(&contexts[0], &p, view, seeds).unwrap();
-            // Of Gaussian modes whose densities are equal to f32, another seed's may come first: a
-            // stop within a thousandth of the bandwidth, times how slowly it comes near.
+            // Two points on their own climb to their middle from both sides, with equal weights that the
+            // last bit decides: within the thousandth of the bandwidth where they stop.
             let slack = match p.kernel {
                 MeanShiftKernel::Flat => 1e-6,
                 MeanShiftKernel::Gaussian => 5e-3,

@@ -9,13 +9,31 @@
 
 use crate::error::Result;
 use crate::runtime::{Context, Scratch};
-use crate::simd::{Double, Simd, math};
+use crate::simd::Double;
 
 /// Dimensions that are cut into cells.
 const CUT: usize = 3;
 
 /// The slack of the reach when cells are chosen, far above the rounding of a quotient.
 const SLACK: f64 = 1.0 + 1e-9;
+
+/// The factorials of 0 to 13.
+const SERIES: [f64; 14] = [
+    1.0,
+    1.0,
+    2.0,
+    6.0,
+    24.0,
+    120.0,
+    720.0,
+    5040.0,
+    40320.0,
+    362880.0,
+    3628800.0,
+    39916800.0,
+    479001600.0,
+    6227020800.0,
+];
 
 /// How points count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -266,22 +284,21 @@ impl<'c> Field<'c> {
         simd.reduce_add_f64(count)
     }
 
-    /// The weight of a squared distance, with the digits of an f32.
+    /// `exp` of minus half the squared distance over the squared bandwidth, to 1e-14, for exponents down to
+    /// -32: the series of a 64th of it, squared six times. Sums and products alone, so that every
+    /// tier has the same bits: which of two modes has more weight must not depend on it.
     #[inline(always)]
     fn gaussian<S: Double>(&self, simd: S, square: S::F64) -> S::F64 {
-        let mut wide = [0.0f64; crate::simd::MAX_LANES];
-        let mut narrow = [0.0f32; crate::simd::MAX_LANES];
-        let factor = simd.splat_f64(-0.5 / (self.bandwidth * self.bandwidth));
-        // SAFETY: the arrays have room for the lanes of every tier.
-        unsafe {
-            simd.store_f64_ptr(wide.as_mut_ptr(), simd.mul_f64(square, factor));
-            for l in 0..S::DOUBLES {
-                narrow[l] = wide[l] as f32;
-            }
-            let e = math::exp(simd, simd.load_ptr(narrow.as_ptr()));
-            simd.store_ptr(narrow.as_mut_ptr(), e);
-            simd.load_widened_ptr(narrow.as_ptr())
+        let factor = -0.5 / (self.bandwidth * self.bandwidth) / 64.0;
+        let x = simd.mul_f64(square, simd.splat_f64(factor));
+        let mut sum = simd.splat_f64(0.0);
+        for &factorial in SERIES.iter().rev() {
+            sum = simd.add_f64(simd.mul_f64(sum, x), simd.splat_f64(1.0 / factorial));
         }
+        for _ in 0..6 {
+            sum = simd.mul_f64(sum, sum);
+        }
+        sum
     }
 
     /// The nearest of `centres` (K, depth) for the points that stand from `from` on, as many as a vector has,
