@@ -6,8 +6,13 @@
 
 mod assignment;
 mod distance;
+mod kmeans;
 mod mean_shift;
 
 pub use assignment::{Cost, linear_assignment};
 pub use distance::{Metric, pairwise_distance};
+pub use kmeans::{
+    AnchorAverage, AnchorsParams, KmeansInit, KmeansParams, KmeansProgress, KmeansResult, kmeans,
+    kmeans_accumulate, kmeans_anchors, kmeans_assign, kmeans_update,
+};
 pub use mean_shift::{MeanShiftKernel, MeanShiftParams, mean_shift};
