@@ -8,6 +8,7 @@ mod assignment;
 mod distance;
 mod kmeans;
 mod mean_shift;
+mod neighbours;
 
 pub use assignment::{Cost, linear_assignment};
 pub use distance::{Metric, pairwise_distance};
@@ -16,3 +17,6 @@ pub use kmeans::{
     kmeans_accumulate, kmeans_anchors, kmeans_assign, kmeans_update,
 };
 pub use mean_shift::{MeanShiftKernel, MeanShiftParams, mean_shift};
+pub use neighbours::{
+    MAX_NEIGHBOURS, MatchParams, knn, match_descriptors, match_descriptors_binary,
+};
