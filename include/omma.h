@@ -159,6 +159,39 @@ template <typename T> inline T omma_init_()
 /** A flag of `OmmaImageToTensorParams`: `pad_value` is set. */
 #define OMMA_IMAGE_PAD_VALUE 4
 
+/** Euclidean distance, `sqrt(Σ (a - b)²)`. */
+#define OMMA_METRIC_EUCLIDEAN 0
+
+/** Squared Euclidean distance, `Σ (a - b)²`. */
+#define OMMA_METRIC_SQUARED_EUCLIDEAN 1
+
+/** Cosine distance, `1 - a · b / (|a| |b|)`; a row of zeros has distance 1 from everything. */
+#define OMMA_METRIC_COSINE 2
+
+/** Inner product, `a · b`: not a distance, the larger the nearer. */
+#define OMMA_METRIC_INNER_PRODUCT 3
+
+/** Manhattan distance, `Σ |a - b|`. */
+#define OMMA_METRIC_MANHATTAN 4
+
+/** Mahalanobis distance, `sqrt((a - b)ᵀ C⁻¹ (a - b))` with a covariance C. */
+#define OMMA_METRIC_MAHALANOBIS 5
+
+/** Each centroid is the best of several points drawn by their squared distance from those so far. */
+#define OMMA_KMEANS_PLUS_PLUS 0
+
+/** Rows at random. */
+#define OMMA_KMEANS_RANDOM 1
+
+/** `tolerance` is set: without the flag it is 1e-4. */
+#define OMMA_KMEANS_TOLERANCE 1
+
+/** An anchor is the median of the widths and that of the heights. */
+#define OMMA_ANCHORS_MEDIAN 0
+
+/** An anchor is the mean of its boxes. */
+#define OMMA_ANCHORS_MEAN 1
+
 /** Images (N, C, H, W), weights (O, C / groups, KH, KW). */
 #define OMMA_LAYOUT_NCHW 0
 
@@ -586,6 +619,71 @@ typedef struct OmmaLetterbox {
     /** Width of the image in the frame over its own width. */
     double scale_x;
 } OmmaLetterbox;
+
+/** Which distance. */
+typedef struct OmmaPairwiseDistanceParams {
+    /** `sizeof(OmmaPairwiseDistanceParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_METRIC_…`. */
+    int32_t metric;
+} OmmaPairwiseDistanceParams;
+
+/** Where a clustering stands, after an iteration. */
+typedef struct OmmaKmeansProgress {
+    /** The run, from 0. */
+    int64_t run;
+    /** Iterations of this run so far, from 1. */
+    int64_t iteration;
+    /** Points whose label changed in it. */
+    int64_t changed;
+    /** The sum of weight times squared distance from the centroids that it began with. */
+    double inertia;
+    /** The sum of the squared distances by which the centroids moved. */
+    double moved;
+} OmmaKmeansProgress;
+
+/** Is told how a clustering goes, on the calling thread; other than 0 ends it as it stands. */
+typedef int32_t (*OmmaKmeansCallback)(void *user, const struct OmmaKmeansProgress *progress);
+
+/** How to cluster; zero in a field is its default. */
+typedef struct OmmaKmeansParams {
+    /** `sizeof(OmmaKmeansParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_KMEANS_TOLERANCE` or 0. */
+    uint32_t flags;
+    /** `OMMA_KMEANS_PLUS_PLUS` or `OMMA_KMEANS_RANDOM`: where centroids begin, when they are not given. */
+    int32_t init;
+    /** 0. */
+    int32_t reserved;
+    /** The most iterations of a run; 0 is 300. */
+    int64_t max_iterations;
+    /** Runs from different starts, of which the one with the least inertia counts; 0 is 1. */
+    int64_t n_init;
+    /** Of the random numbers. */
+    uint64_t seed;
+    /**
+     * A run ends when the squared distances by which the centroids moved sum up to no more
+     * than that times the mean variance of the columns. Needs `OMMA_KMEANS_TOLERANCE`; 0: when no
+     * label changes.
+     */
+    double tolerance;
+    /** Called after each iteration, or NULL. It costs an iteration the distances of all points. */
+    OmmaKmeansCallback callback;
+    /** Passed to `callback`. */
+    void *callback_user;
+} OmmaKmeansParams;
+
+/** How anchors are found; zero in a field is its default. */
+typedef struct OmmaKmeansAnchorsParams {
+    /** `sizeof(OmmaKmeansAnchorsParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_ANCHORS_MEDIAN` or `OMMA_ANCHORS_MEAN`. */
+    int32_t average;
+    /** The most iterations; 0 is 300. */
+    int64_t max_iterations;
+    /** Of the random numbers. */
+    uint64_t seed;
+} OmmaKmeansAnchorsParams;
 
 /** Options of a linear layer; zero in a field is its default. */
 typedef struct OmmaLinearParams {
@@ -1271,6 +1369,121 @@ OmmaStatus omma_letterbox(int64_t image_height,
                           int64_t frame_height,
                           int64_t frame_width,
                           struct OmmaLetterbox *placement);
+
+/**
+ * The distance of every row of `a` (N, D) from every row of `b` (M, D), to `output` (N, M), all f32.
+ *
+ * `covariance` (D, D), symmetric and positive definite, is for `OMMA_METRIC_MAHALANOBIS` alone, else NULL.
+ * Differences are taken directly: near points have exact distances. A NaN in a row gives NaN.
+ * `output` may not overlap an input.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors.
+ */
+OmmaStatus omma_pairwise_distance(const struct OmmaContext *ctx,
+                                  const struct OmmaPairwiseDistanceParams *params,
+                                  const struct OmmaTensor *a,
+                                  const struct OmmaTensor *b,
+                                  const struct OmmaTensor *covariance,
+                                  const struct OmmaTensor *output);
+
+/**
+ * For each row of `x` (N, D) the number of the nearest row of `centroids` (K, D), to `labels` (N, i64), and its
+ * squared Euclidean distance to `distances` (N), or NULL.
+ *
+ * Labels are those of exact arithmetic, but where two distances differ by less than 1e-6 of
+ * themselves; of equal ones the lowest. NaN and infinity are errors. Outputs may overlap nothing.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts and tensors.
+ */
+OmmaStatus omma_kmeans_assign(const struct OmmaContext *ctx,
+                              const struct OmmaTensor *x,
+                              const struct OmmaTensor *centroids,
+                              const struct OmmaTensor *labels,
+                              const struct OmmaTensor *distances);
+
+/**
+ * Clusters the rows of `x` (N, D): the number of the cluster of each to `labels` (N, i64), the means of
+ * the clusters to `centroids` (K, D), whose shape says how many there are; K is at most N.
+ * `inertia`, the sum of weight times squared distance, and `iterations`, those of the best run, may be NULL.
+ *
+ * `init` (K, D) are the first centroids, or NULL; with it there is one run. `sample_weight` (N), finite and
+ * not negative, may be NULL. Seeding, stopping and tolerance are those of scikit-learn's `KMeans`; a cluster that loses
+ * all of its points begins anew at the point that is farthest from its centroid. Labels and
+ * inertia are those of the centroids that are returned. The result follows from the inputs and the seed, and has the
+ * same bits at any number of threads. NaN and infinity are errors. Outputs may overlap nothing.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors; the callback may be called.
+ */
+OmmaStatus omma_kmeans(const struct OmmaContext *ctx,
+                       const struct OmmaKmeansParams *params,
+                       const struct OmmaTensor *x,
+                       const struct OmmaTensor *init,
+                       const struct OmmaTensor *sample_weight,
+                       const struct OmmaTensor *labels,
+                       const struct OmmaTensor *centroids,
+                       double *inertia,
+                       int64_t *iterations);
+
+/**
+ * The first half of an iteration of k-means over a part of the data: for each row of `centroids` (K, D) the sum of
+ * those rows of `x` (N, D) that are nearest to it, times their weights, to `sums` (K, D, f64), and of the
+ * weights to `counts` (K, f64). `labels` (N, i64) and `inertia`, the sum of weight times squared distance, may be NULL.
+ *
+ * Results of parts that make up the data are simply added; `omma_kmeans_update` is the second half, so
+ * that an engine of the caller runs k-means over data that no machine holds. `sample_weight` (N) may be NULL.
+ * The rest is as `omma_kmeans_assign` has it.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts and tensors.
+ */
+OmmaStatus omma_kmeans_accumulate(const struct OmmaContext *ctx,
+                                  const struct OmmaTensor *x,
+                                  const struct OmmaTensor *centroids,
+                                  const struct OmmaTensor *sample_weight,
+                                  const struct OmmaTensor *sums,
+                                  const struct OmmaTensor *counts,
+                                  const struct OmmaTensor *labels,
+                                  double *inertia);
+
+/**
+ * The second half of an iteration of k-means: `sums` (K, D, f64) over `counts` (K, f64), to `updated` (K, D, f32), which
+ * may be the very array `centroids` (K, D, f32). A cluster with a count of 0 keeps its row of `centroids`.
+ * `moved`, the sum of the squared distances by which centroids moved, may be NULL.
+ *
+ * NaN, infinity and negative counts are errors.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts and tensors.
+ */
+OmmaStatus omma_kmeans_update(const struct OmmaContext *ctx,
+                              const struct OmmaTensor *sums,
+                              const struct OmmaTensor *counts,
+                              const struct OmmaTensor *centroids,
+                              const struct OmmaTensor *updated,
+                              double *moved);
+
+/**
+ * Sizes that stand for the sizes of boxes: k-means with the distance `1 - IoU` of widths and heights, as if boxes shared
+ * a corner. Of `wh` (N, 2) to `anchors` (K, 2), whose shape says how many, in ascending order of area; the number
+ * of the best anchor of each box to `labels` (N, i64), or NULL; the mean of these IoU to `mean_iou`, or NULL.
+ *
+ * `init` (K, 2) are the first anchors, or NULL. Widths and heights are positive and finite, and K is at most N.
+ * Of equal IoU the lowest label counts; an anchor that loses all of its boxes begins anew at the box that fits
+ * its anchor worst. Outputs may overlap nothing.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors.
+ */
+OmmaStatus omma_kmeans_anchors(const struct OmmaContext *ctx,
+                               const struct OmmaKmeansAnchorsParams *params,
+                               const struct OmmaTensor *wh,
+                               const struct OmmaTensor *init,
+                               const struct OmmaTensor *anchors,
+                               const struct OmmaTensor *labels,
+                               double *mean_iou);
 
 /**
  * `output = a · b` in float32: (…, m, k) times (…, k, n) gives (…, m, n), as numpy's `matmul`

@@ -9,6 +9,7 @@ fn cases() -> Vec<contract::Case> {
     let families = [
         contract::attention::cases(),
         contract::boxes::cases(),
+        contract::cluster::cases(),
         contract::conv::cases(),
         contract::image::cases(),
         contract::linear::cases(),

@@ -23,6 +23,7 @@
 
 #include "omma/attention.hpp"
 #include "omma/boxes.hpp"
+#include "omma/cluster.hpp"
 #include "omma/conv.hpp"
 #include "omma/image.hpp"
 #include "omma/linear.hpp"

@@ -410,4 +410,54 @@ static inline OmmaGoResult omma_go_yolo_decode(const OmmaContext *ctx, const Omm
                                            OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(counts), count));
 }
 
+/* distances and clusters */
+
+static inline OmmaGoResult omma_go_pairwise_distance(const OmmaContext *ctx, const OmmaPairwiseDistanceParams *params,
+                                                     OMMA_GO_ARG(a), OMMA_GO_ARG(b), OMMA_GO_ARG(covariance),
+                                                     OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_pairwise_distance(ctx, params, OMMA_GO_TENSOR(a), OMMA_GO_TENSOR(b),
+                                                 OMMA_GO_TENSOR(covariance), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_kmeans_assign(const OmmaContext *ctx, OMMA_GO_ARG(x), OMMA_GO_ARG(centroids),
+                                                 OMMA_GO_ARG(labels), OMMA_GO_ARG(distances))
+{
+    return omma_go_result(omma_kmeans_assign(ctx, OMMA_GO_TENSOR(x), OMMA_GO_TENSOR(centroids), OMMA_GO_TENSOR(labels),
+                                             OMMA_GO_TENSOR(distances)));
+}
+
+static inline OmmaGoResult omma_go_kmeans(const OmmaContext *ctx, const OmmaKmeansParams *params, OMMA_GO_ARG(x),
+                                          OMMA_GO_ARG(init), OMMA_GO_ARG(sample_weight), OMMA_GO_ARG(labels),
+                                          OMMA_GO_ARG(centroids), double *inertia, int64_t *iterations)
+{
+    return omma_go_result(omma_kmeans(ctx, params, OMMA_GO_TENSOR(x), OMMA_GO_TENSOR(init),
+                                      OMMA_GO_TENSOR(sample_weight), OMMA_GO_TENSOR(labels),
+                                      OMMA_GO_TENSOR(centroids), inertia, iterations));
+}
+
+static inline OmmaGoResult omma_go_kmeans_accumulate(const OmmaContext *ctx, OMMA_GO_ARG(x), OMMA_GO_ARG(centroids),
+                                                     OMMA_GO_ARG(sample_weight), OMMA_GO_ARG(sums),
+                                                     OMMA_GO_ARG(counts), OMMA_GO_ARG(labels), double *inertia)
+{
+    return omma_go_result(omma_kmeans_accumulate(ctx, OMMA_GO_TENSOR(x), OMMA_GO_TENSOR(centroids),
+                                                 OMMA_GO_TENSOR(sample_weight), OMMA_GO_TENSOR(sums),
+                                                 OMMA_GO_TENSOR(counts), OMMA_GO_TENSOR(labels), inertia));
+}
+
+static inline OmmaGoResult omma_go_kmeans_update(const OmmaContext *ctx, OMMA_GO_ARG(sums), OMMA_GO_ARG(counts),
+                                                 OMMA_GO_ARG(centroids), OMMA_GO_ARG(updated), double *moved)
+{
+    return omma_go_result(omma_kmeans_update(ctx, OMMA_GO_TENSOR(sums), OMMA_GO_TENSOR(counts),
+                                             OMMA_GO_TENSOR(centroids), OMMA_GO_TENSOR(updated), moved));
+}
+
+static inline OmmaGoResult omma_go_kmeans_anchors(const OmmaContext *ctx, const OmmaKmeansAnchorsParams *params,
+                                                  OMMA_GO_ARG(wh), OMMA_GO_ARG(init), OMMA_GO_ARG(anchors),
+                                                  OMMA_GO_ARG(labels), double *mean_iou)
+{
+    return omma_go_result(omma_kmeans_anchors(ctx, params, OMMA_GO_TENSOR(wh), OMMA_GO_TENSOR(init),
+                                              OMMA_GO_TENSOR(anchors), OMMA_GO_TENSOR(labels), mean_iou));
+}
+
 #endif

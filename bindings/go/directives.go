@@ -46,6 +46,16 @@ package omma
 // #cgo nocallback omma_go_hardswish
 // #cgo noescape omma_go_image_to_tensor
 // #cgo nocallback omma_go_image_to_tensor
+// #cgo noescape omma_go_kmeans
+// #cgo nocallback omma_go_kmeans
+// #cgo noescape omma_go_kmeans_accumulate
+// #cgo nocallback omma_go_kmeans_accumulate
+// #cgo noescape omma_go_kmeans_anchors
+// #cgo nocallback omma_go_kmeans_anchors
+// #cgo noescape omma_go_kmeans_assign
+// #cgo nocallback omma_go_kmeans_assign
+// #cgo noescape omma_go_kmeans_update
+// #cgo nocallback omma_go_kmeans_update
 // #cgo noescape omma_go_layer_norm
 // #cgo nocallback omma_go_layer_norm
 // #cgo noescape omma_go_leaky_relu
@@ -74,6 +84,8 @@ package omma
 // #cgo nocallback omma_go_nms
 // #cgo noescape omma_go_nms_per_image
 // #cgo nocallback omma_go_nms_per_image
+// #cgo noescape omma_go_pairwise_distance
+// #cgo nocallback omma_go_pairwise_distance
 // #cgo noescape omma_go_prelu
 // #cgo nocallback omma_go_prelu
 // #cgo noescape omma_go_receptive_field

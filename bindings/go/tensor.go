@@ -11,7 +11,7 @@ const MaxRank = 8
 
 // Element is what a tensor can hold. Each operator says in its signature which of them it takes.
 type Element interface {
-	float32 | uint8 | int32 | int64 | bool
+	float32 | float64 | uint8 | int32 | int64 | bool
 }
 
 // layout is a tensor without its address: OmmaGoLayout of bridge.h, field by field.
@@ -159,6 +159,8 @@ func elementType[T Element]() (code, bits uint8) {
 	switch any(zero).(type) {
 	case float32:
 		return 2, 32
+	case float64:
+		return 2, 64
 	case uint8:
 		return 1, 8
 	case int32:

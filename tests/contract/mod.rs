@@ -9,6 +9,7 @@
 
 pub mod attention;
 pub mod boxes;
+pub mod cluster;
 pub mod conv;
 pub mod image;
 pub mod linear;
@@ -23,6 +24,7 @@ use std::ffi::{CStr, c_void};
 #[allow(dead_code)]
 pub enum Type {
     F32,
+    F64,
     U8,
     I32,
     I64,
@@ -33,6 +35,7 @@ impl Type {
     fn dtype(self) -> OmmaDataType {
         let (code, bits) = match self {
             Type::F32 => (OMMA_DTYPE_FLOAT, 32),
+            Type::F64 => (OMMA_DTYPE_FLOAT, 64),
             Type::U8 => (OMMA_DTYPE_UINT, 8),
             Type::I32 => (OMMA_DTYPE_INT, 32),
             Type::I64 => (OMMA_DTYPE_INT, 64),

@@ -301,6 +301,50 @@ static void regions(const omma::Context& context) {
     CHECK(y[3] == 15);
 }
 
+static int32_t stop_at_once(void* user, const OmmaKmeansProgress* progress) {
+    *static_cast<int64_t*>(user) = progress->iteration;
+    return 1;
+}
+
+static void clusters(const omma::Context& context) {
+    const std::vector<float> points{0, 0, 1, 0, 0, 1, 9, 9, 8, 9}, first{0, 0, 9, 9};
+    const std::vector<float> weights{1, 1, 1, 1, 3}, covariance{4, 0, 0, 1};
+    const auto x = omma::view(points, {5, 2}), start = omma::view(first, {2, 2});
+    std::vector<float> distances(10), squares(5), centroids(4);
+    std::vector<int64_t> labels(5);
+    omma::pairwise_distance(context, x, start, omma::view(distances, {5, 2}));
+    CHECK(distances[0] == 0 && distances[2] == 1 && distances[7] == 0 && distances[9] == 1);
+    omma::pairwise_distance(context, x, start, omma::view(distances, {5, 2}), OMMA_METRIC_MAHALANOBIS,
+                            omma::view(covariance, {2, 2}));
+    CHECK(distances[2] == 0.5f && distances[4] == 1);
+    omma::kmeans_assign(context, x, start, omma::view(labels, {5}), omma::view(squares, {5}));
+    CHECK((labels == std::vector<int64_t>{0, 0, 0, 1, 1}) && (squares == std::vector<float>{0, 1, 1, 0, 1}));
+    omma::KmeansResult result;
+    const auto exactly = omma::KmeansOptions().tolerance(0).seed(1).n_init(2);
+    omma::kmeans(context, exactly, x, omma::view(labels, {5}), omma::view(centroids, {2, 2}), result, start,
+                 omma::view(weights, {5}));
+    CHECK(centroids[2] == 8.25f && centroids[3] == 9 && result.iterations == 2);
+    CHECK(std::fabs(result.inertia - (4.0 / 3 + 0.75)) < 1e-6);
+    int64_t seen = 0;
+    omma::kmeans(context, omma::KmeansOptions().init(OMMA_KMEANS_RANDOM).max_iterations(9).callback(stop_at_once, &seen), x,
+                 omma::view(labels, {5}), omma::view(centroids, {2, 2}), result);
+    CHECK(seen == 1 && result.iterations == 1 && labels[0] == labels[1] && labels[0] != labels[3]);
+    std::vector<double> sums(4), counts(2);
+    double inertia = 0, moved = 0;
+    std::vector<float> updated(first);
+    omma::kmeans_accumulate(context, x, start, omma::view(sums, {2, 2}), omma::view(counts, {2}), inertia,
+                            omma::view(weights, {5}), omma::view(labels, {5}));
+    CHECK((sums == std::vector<double>{1, 1, 33, 36}) && (counts == std::vector<double>{3, 4}) && inertia == 5);
+    const auto in_place = omma::view(updated, {2, 2});
+    omma::kmeans_update(context, omma::view(sums, {2, 2}), omma::view(counts, {2}), in_place, in_place, moved);
+    CHECK(updated[2] == 8.25f && updated[3] == 9 && std::fabs(moved - (2.0 / 9 + 0.5625)) < 1e-6);
+    const std::vector<float> sizes{1, 2, 2, 2, 8, 9, 9, 9, 10, 9};
+    double mean = 0;
+    omma::kmeans_anchors(context, omma::KmeansAnchorsOptions().average(OMMA_ANCHORS_MEDIAN), omma::view(sizes, {5, 2}),
+                         omma::view(centroids, {2, 2}), mean, omma::view(labels, {5}));
+    CHECK((centroids == std::vector<float>{1.5f, 2, 9, 9}) && labels[0] == 0 && labels[4] == 1 && mean > 0.8 && mean < 1);
+}
+
 static void images(const omma::Context& context) {
     std::vector<uint8_t> image(8 * 8 * 3), half(4 * 4 * 3);
     std::iota(image.begin(), image.end(), uint8_t{0});
@@ -347,6 +391,7 @@ int main() {
         transformers(context);
         boxes(context);
         regions(context);
+        clusters(context);
         images(context);
     }
     dlpack(omma::Context::serial());

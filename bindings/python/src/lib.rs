@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 mod attention;
 mod boxes;
 mod call;
+mod cluster;
 mod context;
 mod conv;
 mod conv_transpose;
@@ -32,6 +33,10 @@ mod _omma {
     use super::{
         attention::{attention, layer_norm, rms_norm},
         boxes::{batched_nms, box_convert, box_iou, box_iou_3d, box_iou_elementwise, nms},
+        cluster::{
+            kmeans, kmeans_accumulate, kmeans_anchors, kmeans_assign, kmeans_update,
+            pairwise_distance,
+        },
         context::{Context, get_num_threads, isa, isa_available, set_num_threads},
         conv::{Conv2d, conv2d},
         conv_transpose::{ConvTranspose2d, conv_transpose2d},

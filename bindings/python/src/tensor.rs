@@ -27,6 +27,7 @@ pub(crate) const MAX_RANK: usize = omma::tensor::MAX_RANK;
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum DType {
     F32,
+    F64,
     U8,
     I32,
     I64,
@@ -36,6 +37,7 @@ impl DType {
     fn number(self) -> NPY_TYPES {
         match self {
             DType::F32 => NPY_TYPES::NPY_FLOAT,
+            DType::F64 => NPY_TYPES::NPY_DOUBLE,
             DType::U8 => NPY_TYPES::NPY_UBYTE,
             DType::I32 => NPY_TYPES::NPY_INT,
             // Of both 64-bit types of numpy the one that is called int64.
@@ -47,6 +49,7 @@ impl DType {
     fn name(self) -> &'static str {
         match self {
             DType::F32 => "float32",
+            DType::F64 => "float64",
             DType::U8 => "uint8",
             DType::I32 => "int32",
             DType::I64 => "int64",
@@ -56,6 +59,7 @@ impl DType {
     pub(crate) fn descriptor(self) -> OmmaDataType {
         let (code, bits) = match self {
             DType::F32 => (OMMA_DTYPE_FLOAT, 32),
+            DType::F64 => (OMMA_DTYPE_FLOAT, 64),
             DType::U8 => (OMMA_DTYPE_UINT, 8),
             DType::I32 => (OMMA_DTYPE_INT, 32),
             DType::I64 => (OMMA_DTYPE_INT, 64),

@@ -27,18 +27,21 @@ impl<S: Simd, const SECOND: bool> Reduce<S> for Nearest<S, SECOND> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)]
     fn tile<const MR: usize>(&mut self, simd: S, first: usize, scores: &[[S::F32; VECTORS]; MR]) {
-        for r in 0..MR {
-            let index = simd.splat_i32((first + r) as i32);
-            for v in 0..VECTORS {
-                let (score, best) = (scores[r][v], self.best[v]);
+        // Vector by vector: the scores of the other ones and the state of one fit the registers.
+        for v in 0..VECTORS {
+            let (mut best, mut second) = (self.best[v], self.second[v]);
+            let (mut index, mut at) = (self.index[v], simd.splat_i32(first as i32));
+            for r in 0..MR {
+                let score = scores[r][v];
                 // Strictly: of equal ones the first stays.
-                let better = simd.gt(score, best);
+                index = simd.select_i32(simd.gt(score, best), at, index);
                 if SECOND {
-                    self.second[v] = simd.max(simd.min(score, best), self.second[v]);
+                    second = simd.max(simd.min(score, best), second);
                 }
-                self.best[v] = simd.max(score, best);
-                self.index[v] = simd.select_i32(better, index, self.index[v]);
+                best = simd.max(score, best);
+                at = simd.add_i32(at, simd.splat_i32(1));
             }
+            (self.best[v], self.second[v], self.index[v]) = (best, second, index);
         }
     }
 }

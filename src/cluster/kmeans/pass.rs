@@ -48,6 +48,8 @@ pub struct Centroids<'c> {
     shift: Scratch<'c, f32>,
     /// A call is close when the scores differ by `margin.0 * |x| + margin.1` at most.
     margin: (f32, f32),
+    /// A squared distance of that many margins does not suffer from the cancellation of `|x|² - 2 score`.
+    apart: f32,
 }
 
 impl<'c> Centroids<'c> {
@@ -60,6 +62,7 @@ impl<'c> Centroids<'c> {
             packed: Candidates::empty(ctx, ctx.isa().tier(), k, depth)?,
             shift: ctx.scratch(depth)?,
             margin: (0.0, 0.0),
+            apart: 0.0,
         })
     }
 
@@ -103,6 +106,9 @@ impl<'c> Centroids<'c> {
         let growth = (depth as f32).min(6.0 * (depth as f32).sqrt() + 8.0) + 4.0;
         let each = 2.0 * growth * (f32::EPSILON / 2.0);
         self.margin = (each * square.sqrt(), each * square);
+        // What rounding does to a score, as a rule `sqrt(depth) / 4` roundings of that sum, is then
+        // below 3e-6 of the distance.
+        self.apart = (depth as f32).sqrt() / 64.0 / each;
     }
 
     pub fn row(&self, at: usize) -> &[f32] {
@@ -378,31 +384,38 @@ impl Pass<'_> {
                 let mut nearest = Nearest::<S, true>::new(simd);
                 scan::<S, DOT, _>(simd, panel, block, &mut nearest);
                 let (slope, margin) = centroids.margin;
+                let mut near = 0u32;
                 for (v, &square) in squares.iter().enumerate() {
                     let margin = simd.splat(margin);
                     let margin = simd.fma(simd.sqrt(square), simd.splat(slope), margin);
                     let gap = simd.sub(nearest.best[v], nearest.second[v]);
                     close |= simd.mask_bits(simd.le(gap, margin)) << (v * S::LANES);
-                    // SAFETY: the array has room for all vectors of a panel.
+                    let distance = simd.fma(simd.splat(-2.0), nearest.best[v], square);
+                    let apart = simd.mul(margin, simd.splat(centroids.apart));
+                    near |= simd.mask_bits(simd.lt(distance, apart)) << (v * S::LANES);
+                    // SAFETY: both arrays have room for all vectors of a panel.
                     unsafe {
-                        let to = labels.as_mut_ptr().add(v * S::LANES);
-                        simd.store_i32_ptr(to, nearest.index[v]);
+                        let at = v * S::LANES;
+                        simd.store_i32_ptr(labels.as_mut_ptr().add(at), nearest.index[v]);
+                        simd.store_ptr(distances.as_mut_ptr().add(at), distance);
                     }
                 }
-                close &= u32::MAX >> (32 - count as u32);
+                let all = u32::MAX >> (32 - count as u32);
+                close &= all;
+                near = (near | close) & all;
                 while close != 0 {
                     let i = close.trailing_zeros() as usize;
                     close &= close - 1;
                     labels[i] = centroids.exactly(self.rows.row(first + i)) as i32;
                 }
-            }
-            let base = first - range.start;
-            if !EXACT && (out.distances.is_some() || out.inertia.is_some()) {
-                for i in 0..count {
+                while near != 0 && (out.distances.is_some() || out.inertia.is_some()) {
+                    let i = near.trailing_zeros() as usize;
+                    near &= near - 1;
                     let centroid = centroids.row(labels[i] as usize);
                     distances[i] = exact::squared_f32(simd, self.rows.row(first + i), centroid);
                 }
             }
+            let base = first - range.start;
             if let Some(to) = &mut out.distances {
                 to[base..base + count].copy_from_slice(&distances[..count]);
             }

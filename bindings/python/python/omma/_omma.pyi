@@ -1,5 +1,5 @@
 # What the extension module exports; the documentation is in the docstrings.
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeAlias, final, overload, type_check_only
 
@@ -30,6 +30,11 @@ __all__ = [
     "image_to_tensor",
     "isa",
     "isa_available",
+    "kmeans",
+    "kmeans_accumulate",
+    "kmeans_anchors",
+    "kmeans_assign",
+    "kmeans_update",
     "layer_norm",
     "leaky_relu",
     "letterbox",
@@ -42,6 +47,7 @@ __all__ = [
     "merge_parallel_conv2d",
     "nms",
     "nms_per_image",
+    "pairwise_distance",
     "prelu",
     "receptive_field",
     "relu",
@@ -82,6 +88,8 @@ _Floats: TypeAlias = npt.NDArray[np.float32] | _DLPack | _Scalars
 _Integers: TypeAlias = npt.NDArray[np.int64] | npt.NDArray[np.int32] | _DLPack | Sequence[int]
 _Float32: TypeAlias = npt.NDArray[np.float32]
 _Int32: TypeAlias = npt.NDArray[np.int32]
+_Float64: TypeAlias = npt.NDArray[np.float64]
+_Doubles: TypeAlias = npt.NDArray[np.float64] | _DLPack | _Scalars
 _Int64: TypeAlias = npt.NDArray[np.int64]
 _Pair: TypeAlias = int | tuple[int, int] | Sequence[int]
 _Sides: TypeAlias = int | tuple[int, int] | tuple[int, int, int, int] | Sequence[int]
@@ -94,6 +102,7 @@ _LinearActivation: TypeAlias = Literal[
 ]
 _Activation: TypeAlias = _LinearActivation | Literal["prelu"]
 _Mask: TypeAlias = npt.NDArray[np.bool_] | npt.NDArray[np.float32] | _DLPack
+_Metric: TypeAlias = Literal["euclidean", "sqeuclidean", "cosine", "inner_product", "manhattan", "mahalanobis"]
 _Kind: TypeAlias = Literal["iou", "giou", "diou", "ciou"]
 _Format: TypeAlias = Literal["xyxy", "xywh", "cxcywh", "corners"]
 _RoiAlignMode: TypeAlias = Literal["avg", "max", "max_sample"]
@@ -658,3 +667,51 @@ def roi_pool_backward(
     out: _Out | None = None,
     ctx: Context | None = None,
 ) -> _Out: ...
+def pairwise_distance(
+    a: _Floats,
+    b: _Floats,
+    metric: _Metric = "euclidean",
+    *,
+    covariance: _Floats | None = None,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+def kmeans_assign(x: _Floats, centroids: _Floats, *, ctx: Context | None = None) -> tuple[_Int64, _Float32]: ...
+def kmeans(
+    x: _Floats,
+    k: int,
+    *,
+    init: Literal["k-means++", "random"] | _Floats = "k-means++",
+    max_iterations: int = 300,
+    tolerance: float = 1e-4,
+    n_init: int = 1,
+    seed: int = 0,
+    sample_weight: _Floats | None = None,
+    callback: Callable[[int, int, int, float, float], object] | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Float32, float, int]: ...
+def kmeans_accumulate(
+    x: _Floats,
+    centroids: _Floats,
+    *,
+    sample_weight: _Floats | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Float64, _Float64, _Int64, float]: ...
+def kmeans_update(
+    sums: _Doubles,
+    counts: _Doubles,
+    centroids: _Floats,
+    *,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Out, float]: ...
+def kmeans_anchors(
+    wh: _Floats,
+    k: int,
+    *,
+    average: Literal["median", "mean"] = "median",
+    init: _Floats | None = None,
+    max_iterations: int = 300,
+    seed: int = 0,
+    ctx: Context | None = None,
+) -> tuple[_Float32, _Int64, float]: ...
