@@ -18,6 +18,7 @@
 //! This is the only module that names `core::arch`.
 
 mod activation;
+mod double;
 mod isa;
 pub mod math;
 mod narrow;
@@ -35,6 +36,7 @@ mod neon;
 mod tests;
 
 pub use activation::{Activation, leaky_relu, relu, relu6};
+pub use double::Double;
 pub use isa::{Isa, Tier};
 pub(crate) use isa::{dispatch, enter};
 pub use narrow::Narrow;

@@ -37,7 +37,7 @@
 //! candidates are scanned in blocks, with the state of the reduction kept between scans.
 
 pub(super) mod exact;
-mod mahalanobis;
+pub(super) mod mahalanobis;
 mod pairwise;
 pub(super) mod panels;
 pub(super) mod tile;
