@@ -186,7 +186,8 @@ impl Setup {
     fn random<T: Pixel>(random: &mut Random) -> Setup {
         let big = [3, 12, 40, 90][random.range(0, 3)];
         let [h, w] = [0; 2].map(|_: usize| random.range(1, big));
-        let dst = [0; 2].map(|_: usize| random.range(1, [5, 20, 80][random.range(0, 2)]));
+        let big = [5, 20, 80][random.range(0, 2)];
+        let dst = [0; 2].map(|_: usize| random.range(1, big));
         let byte = |v: f32| T::from(v).into() as f32;
         Setup {
             src: [h, w, random.range(1, 4)],
