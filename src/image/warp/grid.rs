@@ -205,11 +205,22 @@ impl Sampler {
     fn pixels<S: Narrow>(&self, simd: S, at: S::F32, size: i32) -> S::F32 {
         let one = simd.splat(1.0);
         let at = simd.add(at, one);
-        match self.align_corners {
+        let at = match self.align_corners {
             true => simd.mul(at, simd.splat((size - 1) as f32 / 2.0)),
             false => {
                 let scaled = simd.mul(at, simd.splat(size as f32 / 2.0));
                 simd.sub(scaled, simd.splat(0.5))
+            }
+        };
+        match self.padding {
+            // Beyond eight pixels nothing changes any more. A NaN gives the second operand.
+            Padding::Zeros | Padding::Border => {
+                let at = simd.max(at, simd.splat(-8.0));
+                simd.min(at, simd.splat(size as f32 + 8.0))
+            }
+            Padding::Reflection => {
+                let near = simd.lt(simd.abs(at), simd.splat((1u32 << 30) as f32));
+                simd.select(near, at, simd.zero())
             }
         }
     }
