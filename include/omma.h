@@ -306,6 +306,36 @@ template <typename T> inline T omma_init_()
 /** Truth value in a byte. */
 #define OMMA_DTYPE_BOOL 6
 
+/** Outside of an image `abcd` is a value: `vv|abcd|vv`. */
+#define OMMA_BORDER_CONSTANT 0
+
+/** Outside of an image is its border: `aa|abcd|dd`. */
+#define OMMA_BORDER_REPLICATE 1
+
+/** Outside of an image it is mirrored, the border pixels twice: `ba|abcd|dc`. */
+#define OMMA_BORDER_REFLECT 2
+
+/** Outside of an image it is mirrored, the border pixels once: `cb|abcd|cb`. */
+#define OMMA_BORDER_REFLECT_101 3
+
+/** Outside of an image it is repeated: `cd|abcd|ab`. */
+#define OMMA_BORDER_WRAP 4
+
+/** A flag of warps: the matrix goes from output to image. OpenCV's `WARP_INVERSE_MAP`. */
+#define OMMA_WARP_INVERSE 1
+
+/** Outside of planes are zeros. */
+#define OMMA_PADDING_ZEROS 0
+
+/** Outside of planes are their border pixels. */
+#define OMMA_PADDING_BORDER 1
+
+/** Outside of planes they are mirrored, at their edges or, with aligned corners, at the centres of border pixels. */
+#define OMMA_PADDING_REFLECTION 2
+
+/** A flag of `OmmaGridSampleParams`: -1 and 1 are the centres of the corner pixels. */
+#define OMMA_GRID_SAMPLE_ALIGN_CORNERS 1
+
 /** A head (B, 4 + C, N): centre and size in pixels, class scores; as YOLOv8 and later are exported. */
 #define OMMA_YOLO_V8 0
 
@@ -347,6 +377,9 @@ typedef struct OmmaConvTranspose2d OmmaConvTranspose2d;
 
 /** A linear layer whose weight is packed; see `omma_linear_create`. */
 typedef struct OmmaLinear OmmaLinear;
+
+/** Maps that are kept; see `omma_remap_create`. */
+typedef struct OmmaRemap OmmaRemap;
 
 /** What a function that can fail returns: `OMMA_OK` or the kind of failure. */
 typedef int32_t OmmaStatus;
@@ -918,6 +951,80 @@ typedef struct OmmaRoiPoolParams {
     /** Rows and columns of bins. Required. */
     int32_t output_size[2];
 } OmmaRoiPoolParams;
+
+/** Options of `omma_warp_affine`; zero in a field is its default. */
+typedef struct OmmaWarpAffineParams {
+    /** `sizeof(OmmaWarpAffineParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_INTERPOLATION_LINEAR`, `_NEAREST` or `_CUBIC`. */
+    int32_t interpolation;
+    /** An `OMMA_BORDER_…`. */
+    int32_t border;
+    /** `OMMA_WARP_…` flags. */
+    uint32_t flags;
+    /** Outside, with `OMMA_BORDER_CONSTANT`: the value of each channel. Bytes round and clamp it. */
+    float value[4];
+    /** Two rows of three. Required. */
+    double matrix[6];
+} OmmaWarpAffineParams;
+
+/** Options of `omma_warp_perspective`; zero in a field is its default. */
+typedef struct OmmaWarpPerspectiveParams {
+    /** `sizeof(OmmaWarpPerspectiveParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_INTERPOLATION_LINEAR`, `_NEAREST` or `_CUBIC`. */
+    int32_t interpolation;
+    /** An `OMMA_BORDER_…`. */
+    int32_t border;
+    /** `OMMA_WARP_…` flags. */
+    uint32_t flags;
+    /** Outside, with `OMMA_BORDER_CONSTANT`: the value of each channel. Bytes round and clamp it. */
+    float value[4];
+    /** Three rows of three. Required. */
+    double matrix[9];
+} OmmaWarpPerspectiveParams;
+
+/** Options of `omma_rotate`; zero in a field is its default. */
+typedef struct OmmaRotateParams {
+    /** `sizeof(OmmaRotateParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_INTERPOLATION_LINEAR`, `_NEAREST` or `_CUBIC`. */
+    int32_t interpolation;
+    /** An `OMMA_BORDER_…`. */
+    int32_t border;
+    /** Zero. */
+    int32_t reserved;
+    /** Outside, with `OMMA_BORDER_CONSTANT`: the value of each channel. Bytes round and clamp it. */
+    float value[4];
+    /** The angle, counter-clockwise. */
+    double degrees;
+} OmmaRotateParams;
+
+/** Options of `omma_remap` and its plan; zero in a field is its default. */
+typedef struct OmmaRemapParams {
+    /** `sizeof(OmmaRemapParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_INTERPOLATION_LINEAR`, `_NEAREST` or `_CUBIC`. */
+    int32_t interpolation;
+    /** An `OMMA_BORDER_…`. */
+    int32_t border;
+    /** Zero. */
+    int32_t reserved;
+    /** Outside, with `OMMA_BORDER_CONSTANT`: the value of each channel. Bytes round and clamp it. */
+    float value[4];
+} OmmaRemapParams;
+
+/** Options of `omma_grid_sample`; zero in a field is its default. */
+typedef struct OmmaGridSampleParams {
+    /** `sizeof(OmmaGridSampleParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_INTERPOLATION_LINEAR`, `_NEAREST` or `_CUBIC`. */
+    int32_t interpolation;
+    /** An `OMMA_PADDING_…`. */
+    int32_t padding;
+    /** `OMMA_GRID_SAMPLE_…` flags. */
+    uint32_t flags;
+} OmmaGridSampleParams;
 
 /** How a head of YOLO is read. */
 typedef struct OmmaYoloDecodeParams {
@@ -2140,6 +2247,153 @@ const char *omma_status_name(OmmaStatus status);
  * failure, valid until the next failure on this thread. A success leaves it.
  */
 const char *omma_last_error(void);
+
+/**
+ * Warps an image by a matrix of two rows.
+ *
+ * `matrix` takes a place `(x, y)` of the image to `(m0 x + m1 y + m2, m3 x + m4 y + m5)` of the output and is inverted;
+ * with `OMMA_WARP_INVERSE` it takes a place of the output to where its sample is in the image. The centre of the first pixel is (0, 0).
+ *
+ * `image` and `output` are (H, W, C) or (H, W), both uint8 or both float32, with the same one to four channels, of any two sizes and
+ * with any strides. They may not overlap in memory. An output without pixels is legal.
+ *
+ * The result is that of OpenCV 5's `warpAffine`: coordinates and interpolation in float32, bytes rounded to nearest,
+ * ties to even. Cubic has A = -0.75 and exact weights, where OpenCV rounds them to 1/32 of a pixel. A pixel none of whose samples is inside is
+ * `value` with `OMMA_BORDER_CONSTANT`. A coordinate that is NaN, with any border, or infinite, with one that repeats, gives
+ * `value` too; infinity with `OMMA_BORDER_REPLICATE` the border pixel. NaN and infinity among samples reach the pixels
+ * that they are interpolated into, even with weight zero.
+ *
+ * Errors: a matrix that is not finite, or has no inverse and needs one; an image without pixels for an output that has
+ * some; `OMMA_UNSUPPORTED` for more than four channels.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
+ */
+OmmaStatus omma_warp_affine(const struct OmmaContext *ctx,
+                            const struct OmmaWarpAffineParams *params,
+                            const struct OmmaTensor *image,
+                            const struct OmmaTensor *output);
+
+/**
+ * Warps an image by a matrix of three rows.
+ *
+ * As `omma_warp_affine`, with the place `(m0 x + m1 y + m2, m3 x + m4 y + m5) / (m6 x + m7 y + m8)`; the result is that of
+ * OpenCV 5's `warpPerspective`. Where the divisor is zero the coordinate is infinite or NaN; where
+ * it is negative the place is behind the viewer, and taken like any other.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
+ */
+OmmaStatus omma_warp_perspective(const struct OmmaContext *ctx,
+                                 const struct OmmaWarpPerspectiveParams *params,
+                                 const struct OmmaTensor *image,
+                                 const struct OmmaTensor *output);
+
+/**
+ * Rotates an image by `degrees`, counter-clockwise as one looks at it, around its centre, which comes to lie at the
+ * centre of `output`.
+ *
+ * The size of `output` is free: that of the image cuts the corners, that of `omma_rotated_size` holds all of it.
+ * Types, channels, strides, interpolation, borders and errors are as for `omma_warp_affine`. Multiples
+ * of 90 degrees are exact copies when the (turned) sides of image and output differ by even numbers, so that pixels fall on
+ * pixels.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
+ */
+OmmaStatus omma_rotate(const struct OmmaContext *ctx,
+                       const struct OmmaRotateParams *params,
+                       const struct OmmaTensor *image,
+                       const struct OmmaTensor *output);
+
+/**
+ * The canvas on which nothing is cut when an image is rotated: the extent of its rotated corners,
+ * `ceil(max) - floor(min)`, as Pillow; for multiples of 90 degrees the sides themselves. An image without pixels has an empty canvas.
+ *
+ * The caller ensures:
+ * `height` and `width` are NULL (an error) or valid for writing.
+ */
+OmmaStatus omma_rotated_size(int64_t image_height,
+                             int64_t image_width,
+                             double degrees,
+                             int64_t *height,
+                             int64_t *width);
+
+/**
+ * Takes each pixel of `output` from a place of `image` that two maps tell.
+ *
+ * `map_x` and `map_y` are float32 (H', W') like the output, in pixels of the image, the centre of the first one at
+ * (0, 0). The result is that of OpenCV 5's `remap` with two `CV_32FC1` maps; all else is as for `omma_warp_affine`. The output may
+ * overlap neither image nor maps.
+ *
+ * Maps that are used more than once can be kept: `omma_remap_create`.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
+ */
+OmmaStatus omma_remap(const struct OmmaContext *ctx,
+                      const struct OmmaRemapParams *params,
+                      const struct OmmaTensor *image,
+                      const struct OmmaTensor *map_x,
+                      const struct OmmaTensor *map_y,
+                      const struct OmmaTensor *output);
+
+/**
+ * Keeps maps: a plan that remaps any number of images of any size, uint8 and float32. Arguments as for `omma_remap`; the maps
+ * are not needed afterwards.
+ *
+ * A plan is immutable: any number of threads may run it at once, with a context they share or one each. It does not need the
+ * context that made it, but its memory comes from that context's allocator. Destroy it with
+ * `omma_remap_destroy`. The result has the very bits of `omma_remap`.
+ *
+ * The caller ensures:
+ * As for `omma_remap`; `plan` is NULL or valid for writing a pointer.
+ */
+OmmaStatus omma_remap_create(const struct OmmaContext *ctx,
+                             const struct OmmaRemapParams *params,
+                             const struct OmmaTensor *map_x,
+                             const struct OmmaTensor *map_y,
+                             struct OmmaRemap **plan);
+
+/**
+ * Remaps `image` to `output` with a plan; both as for `omma_remap`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `ctx` is NULL or a living context; tensors are NULL or as their type says.
+ */
+OmmaStatus omma_remap_run(const struct OmmaContext *ctx,
+                          const struct OmmaRemap *plan,
+                          const struct OmmaTensor *image,
+                          const struct OmmaTensor *output);
+
+/**
+ * Frees a plan that no call uses any more. NULL is ignored.
+ *
+ * The caller ensures:
+ * `plan` is NULL or comes from `omma_remap_create` and was not destroyed.
+ */
+void omma_remap_destroy(struct OmmaRemap *plan);
+
+/**
+ * Samples the planes of `input` (N, C, H, W) at the places of `grid` (N, H', W', 2), x first, to `output` (N, C, H', W'), all float32, as
+ * `torch.nn.functional.grid_sample`.
+ *
+ * -1 and 1 are the edges of the planes, or with `OMMA_GRID_SAMPLE_ALIGN_CORNERS` the centres of the corner pixels. Cubic
+ * has A = -0.75. Nearest is the closest pixel, ties to even. A coordinate that is NaN counts as outside with
+ * `OMMA_PADDING_ZEROS`, and as the first pixel else. NaN and infinity among samples reach the pixels that they are interpolated into, even with weight
+ * zero; what is outside counts as zero.
+ *
+ * Any strides; the output may overlap neither input nor grid. Errors: shapes that do not fit; planes without pixels for an
+ * output that has some.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
+ */
+OmmaStatus omma_grid_sample(const struct OmmaContext *ctx,
+                            const struct OmmaGridSampleParams *params,
+                            const struct OmmaTensor *input,
+                            const struct OmmaTensor *grid,
+                            const struct OmmaTensor *output);
 
 /**
  * What the head of a YOLO puts out, f32 of any strides, to boxes as corners (x1, y1, x2, y2) in

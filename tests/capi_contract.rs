@@ -15,6 +15,7 @@ fn cases() -> Vec<contract::Case> {
         contract::linear::cases(),
         contract::nn::cases(),
         contract::roi::cases(),
+        contract::warp::cases(),
     ];
     families.into_iter().flatten().collect()
 }

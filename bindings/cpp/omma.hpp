@@ -29,5 +29,6 @@
 #include "omma/linear.hpp"
 #include "omma/nn.hpp"
 #include "omma/roi.hpp"
+#include "omma/warp.hpp"
 
 #endif  // OMMA_HPP

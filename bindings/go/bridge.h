@@ -313,6 +313,58 @@ static inline OmmaGoResult omma_go_letterbox(int64_t image_height, int64_t image
     return omma_go_result(omma_letterbox(image_height, image_width, frame_height, frame_width, placement));
 }
 
+/* images at other places */
+
+static inline OmmaGoResult omma_go_warp_affine(const OmmaContext *ctx, const OmmaWarpAffineParams *params,
+                                               OMMA_GO_ARG(image), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_warp_affine(ctx, params, OMMA_GO_TENSOR(image), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_warp_perspective(const OmmaContext *ctx, const OmmaWarpPerspectiveParams *params,
+                                                    OMMA_GO_ARG(image), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_warp_perspective(ctx, params, OMMA_GO_TENSOR(image), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_rotate(const OmmaContext *ctx, const OmmaRotateParams *params, OMMA_GO_ARG(image),
+                                          OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_rotate(ctx, params, OMMA_GO_TENSOR(image), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_rotated_size(int64_t image_height, int64_t image_width, double degrees,
+                                                int64_t *height, int64_t *width)
+{
+    return omma_go_result(omma_rotated_size(image_height, image_width, degrees, height, width));
+}
+
+static inline OmmaGoResult omma_go_remap(const OmmaContext *ctx, const OmmaRemapParams *params, OMMA_GO_ARG(image),
+                                         OMMA_GO_ARG(map_x), OMMA_GO_ARG(map_y), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_remap(ctx, params, OMMA_GO_TENSOR(image), OMMA_GO_TENSOR(map_x), OMMA_GO_TENSOR(map_y),
+                                     OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_remap_create(const OmmaContext *ctx, const OmmaRemapParams *params,
+                                                OMMA_GO_ARG(map_x), OMMA_GO_ARG(map_y), OmmaRemap **plan)
+{
+    return omma_go_result(omma_remap_create(ctx, params, OMMA_GO_TENSOR(map_x), OMMA_GO_TENSOR(map_y), plan));
+}
+
+static inline OmmaGoResult omma_go_remap_run(const OmmaContext *ctx, const OmmaRemap *plan, OMMA_GO_ARG(image),
+                                             OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_remap_run(ctx, plan, OMMA_GO_TENSOR(image), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_grid_sample(const OmmaContext *ctx, const OmmaGridSampleParams *params,
+                                               OMMA_GO_ARG(input), OMMA_GO_ARG(grid), OMMA_GO_ARG(output))
+{
+    return omma_go_result(
+        omma_grid_sample(ctx, params, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(grid), OMMA_GO_TENSOR(output)));
+}
+
 /* regions of interest */
 
 static inline OmmaGoResult omma_go_roi_align(const OmmaContext *ctx, const OmmaRoiAlignParams *params, OMMA_GO_ARG(x),

@@ -44,6 +44,8 @@ package omma
 // #cgo nocallback omma_go_gelu
 // #cgo noescape omma_go_gelu_tanh
 // #cgo nocallback omma_go_gelu_tanh
+// #cgo noescape omma_go_grid_sample
+// #cgo nocallback omma_go_grid_sample
 // #cgo noescape omma_go_hardswish
 // #cgo nocallback omma_go_hardswish
 // #cgo noescape omma_go_image_to_tensor
@@ -98,6 +100,12 @@ package omma
 // #cgo nocallback omma_go_relu
 // #cgo noescape omma_go_relu6
 // #cgo nocallback omma_go_relu6
+// #cgo noescape omma_go_remap
+// #cgo nocallback omma_go_remap
+// #cgo noescape omma_go_remap_create
+// #cgo nocallback omma_go_remap_create
+// #cgo noescape omma_go_remap_run
+// #cgo nocallback omma_go_remap_run
 // #cgo noescape omma_go_resize
 // #cgo nocallback omma_go_resize
 // #cgo noescape omma_go_rms_norm
@@ -110,6 +118,10 @@ package omma
 // #cgo nocallback omma_go_roi_pool
 // #cgo noescape omma_go_roi_pool_backward
 // #cgo nocallback omma_go_roi_pool_backward
+// #cgo noescape omma_go_rotate
+// #cgo nocallback omma_go_rotate
+// #cgo noescape omma_go_rotated_size
+// #cgo nocallback omma_go_rotated_size
 // #cgo noescape omma_go_sigmoid
 // #cgo nocallback omma_go_sigmoid
 // #cgo noescape omma_go_silu
@@ -120,6 +132,10 @@ package omma
 // #cgo nocallback omma_go_softmax
 // #cgo noescape omma_go_tanh
 // #cgo nocallback omma_go_tanh
+// #cgo noescape omma_go_warp_affine
+// #cgo nocallback omma_go_warp_affine
+// #cgo noescape omma_go_warp_perspective
+// #cgo nocallback omma_go_warp_perspective
 // #cgo noescape omma_go_yolo_decode
 // #cgo nocallback omma_go_yolo_decode
 // #include "bridge.h"

@@ -27,6 +27,7 @@ pub mod pool;
 pub mod roi;
 pub mod status;
 pub mod tensor;
+pub mod warp;
 pub mod yolo;
 
 pub use activation::*;
@@ -49,6 +50,7 @@ pub use pool::*;
 pub use roi::*;
 pub use status::*;
 pub use tensor::*;
+pub use warp::*;
 pub use yolo::*;
 
 pub(crate) use call::{Call, Params};

@@ -10,6 +10,8 @@
 //! | [`resize()`] | nearest and bilinear; `u8` bilinear has OpenCV's bits on every tier |
 //! | [`median_blur`] | the median of a square window |
 //! | [`image_to_tensor`] | resize or letterbox, channel order, mean and std, layout, in one pass |
+//! | [`warp_affine`], [`warp_perspective`], [`rotate`], [`remap`], [`Remap`] | pixels from other places, by a matrix or by maps |
+//! | [`grid_sample`] | planes of `f32` at normalised coordinates, as torch |
 //! | [`letterbox()`] | where an image lands in a frame of other proportions, and the way back for boxes |
 //!
 //! How it is made: a *producer* (`linear_u8`, `linear_f32`, `rows::Plain`) makes rows of the
@@ -30,9 +32,14 @@ mod pixels;
 mod resize;
 mod rows;
 mod tensor;
+mod warp;
 
 pub use axis::Coordinates;
 pub use letterbox::{Letterbox, letterbox};
 pub use median::{MedianBlur, MedianBorder, median_blur};
 pub use resize::{Interpolation, Resize, Sample, resize};
 pub use tensor::{ImageToTensor, Layout, image_to_tensor};
+pub use warp::{
+    Border, GridSample, Padding, Remap, Texel, Warp, grid_sample, remap, rotate, rotated_size,
+    warp_affine, warp_perspective,
+};

@@ -59,6 +59,13 @@ unsafe impl<T: Element> Send for Rows<'_, T> {}
 unsafe impl<T: Element> Sync for Rows<'_, T> {}
 
 impl<'a, T: Element> Rows<'a, T> {
+    /// The first sample of row 0, and the distance of rows: row `y` is the
+    /// [`Size::row`] samples from `first + y * stride` on.
+    #[inline(always)]
+    pub(super) fn address(&self) -> (*const T, isize) {
+        (self.first, self.stride)
+    }
+
     /// Row `y`.
     #[inline(always)]
     pub(super) fn row(&self, y: usize) -> &'a [T] {

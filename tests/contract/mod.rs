@@ -15,6 +15,7 @@ pub mod image;
 pub mod linear;
 pub mod nn;
 pub mod roi;
+pub mod warp;
 
 use omma::capi::*;
 use std::ffi::{CStr, c_void};

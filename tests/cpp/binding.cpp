@@ -378,6 +378,38 @@ static void images(const omma::Context& context) {
     CHECK(place.top == 140 && place.left == 0 && place.height == 360 && place.width == 640);
 }
 
+static void warps(const omma::Context& context) {
+    const std::vector<uint8_t> image{0, 100, 200, 10, 110, 210};
+    std::vector<uint8_t> out(6), turned(6);
+    const auto from = omma::view(image, {2, 3});
+    // Half a pixel to the right, from the output to the image.
+    omma::warp_affine(context, from, {1, 0, 0.5, 0, 1, 0}, omma::view(out, {2, 3}),
+                      omma::WarpOptions().border(OMMA_BORDER_REPLICATE).inverse());
+    CHECK((out == std::vector<uint8_t>{50, 150, 200, 60, 160, 210}));
+    omma::warp_perspective(context, from, {1, 0, 1, 0, 1, 0, 0, 0, 1}, omma::view(out, {2, 3}),
+                           omma::WarpOptions().value(7).interpolation(OMMA_INTERPOLATION_NEAREST));
+    CHECK((out == std::vector<uint8_t>{7, 0, 100, 7, 10, 110}));
+    int64_t height = 0, width = 0;
+    omma::rotated_size(2, 3, 90, height, width);
+    CHECK(height == 3 && width == 2);
+    omma::rotate(context, from, 90, omma::view(turned, {3, 2}));
+    CHECK((turned == std::vector<uint8_t>{200, 210, 100, 110, 0, 10}));
+    const std::vector<float> x{2, 1, 0}, y{1, 1, 1};
+    const auto map_x = omma::view(x, {1, 3}), map_y = omma::view(y, {1, 3});
+    std::vector<uint8_t> row(3), again(3);
+    omma::remap(context, from, map_x, map_y, omma::view(row, {1, 3}));
+    CHECK((row == std::vector<uint8_t>{210, 110, 10}));
+    omma::Remap plan;
+    CHECK(omma::Remap::create(context, map_x, map_y, {}, plan));
+    plan.run(context, from, omma::view(again, {1, 3}));
+    CHECK(again == row);
+    const std::vector<float> plane{1, 2, 3, 4}, grid{0, 0, -1, -1};
+    std::vector<float> samples(2);
+    omma::grid_sample(context, omma::view(plane, {1, 1, 2, 2}), omma::view(grid, {1, 1, 2, 2}),
+                      omma::view(samples, {1, 1, 1, 2}), OMMA_INTERPOLATION_LINEAR, OMMA_PADDING_BORDER, true);
+    CHECK(samples[0] == 2.5f && samples[1] == 1);
+}
+
 static void a_context_is_shared() {
     const omma::Context context(2);
     std::vector<std::thread> threads;
@@ -408,6 +440,7 @@ int main() {
         regions(context);
         clusters(context);
         images(context);
+        warps(context);
     }
     dlpack(omma::Context::serial());
     a_context_is_shared();

@@ -25,6 +25,7 @@ mod nn;
 mod plan;
 mod roi;
 mod tensor;
+mod warp;
 
 #[pymodule]
 mod _omma {
@@ -51,6 +52,7 @@ mod _omma {
             relu, relu6, sigmoid, silu, softmax, tanh,
         },
         roi::{roi_align, roi_align_backward, roi_pool, roi_pool_backward},
+        warp::{Remap, grid_sample, remap, rotate, warp_affine, warp_perspective},
     };
 
     #[pymodule_init]

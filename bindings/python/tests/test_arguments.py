@@ -210,6 +210,18 @@ ERRORS = [
     (lambda: omma.median_blur(IMG, 3, out=IMG), BAD, "median_blur: out overlaps img"),
     (lambda: omma.resize(IMG, (2, 2), out=IMG[:3, :3]), SHAPE, "resize: out has shape [3, 3, 3], size_hw is (2, 2)"),
     (lambda: omma.resize(IMG, (5, 7), out=IMG), BAD, "resize: out overlaps img"),
+    (lambda: omma.warp_affine(IMG, [[1, 2, 3]], (2, 2)), BAD, "warp_affine: matrix is [[1, 2, 3]], expected 2 rows"),
+    (lambda: omma.warp_affine(IMG, np.zeros((2, 3)), (2, 2)), BAD, "no inverse"),
+    (lambda: omma.warp_affine(IMG, np.eye(3)[:2], (2, 2), value=(1, 2)), SHAPE, "value has 2 values, img has 3 channels"),
+    (lambda: omma.warp_affine(IMG, np.eye(3)[:2], (2, 2), border="mirror"), BAD, "border is 'mirror', expected"),
+    (lambda: omma.warp_affine(IMG, np.eye(3)[:2], (2, 2), interpolation="area"), BAD, "interpolation is 'area', expected"),
+    (lambda: omma.warp_affine(IMG, np.eye(3)[:2], (3, 2), out=IMG[:2, :2].copy()), SHAPE, "size_hw is (3, 2)"),
+    (lambda: omma.warp_perspective(IMG, np.eye(3)[:2], (2, 2)), BAD, "expected 3 rows of three numbers"),
+    (lambda: omma.rotate(IMG, float("nan")), BAD, "degrees is NaN"),
+    (lambda: omma.remap(IMG, floats(2, 3), floats(3, 2)), SHAPE, "remap: map_y has shape [3, 2]"),
+    (lambda: omma.Remap(floats(2), floats(2)), SHAPE, "remap: map_x has 1 dimensions"),
+    (lambda: omma.grid_sample(X, floats(1, 3, 3, 2)), SHAPE, "grid_sample: grid has shape"),
+    (lambda: omma.grid_sample(X, floats(2, 3, 3, 2), "cubic"), BAD, "mode is 'cubic', expected"),
     (lambda: omma.resize(IMG, (2**31 - 1, 2**20)), MEMORY, "resize: no room for a result of shape"),
     (lambda: omma.image_to_tensor(IMG, mean=(1, 2)), SHAPE, "image_to_tensor: mean has 2 values, img has 3 channels"),
     (lambda: omma.image_to_tensor(IMG, std=(1, 0, 1)), BAD, "image_to_tensor: std is 0"),
@@ -396,6 +408,7 @@ def test_out_of_any_strides_is_written_in_place(form):
     check(omma.box_iou(BOXES, BOXES), lambda out: omma.box_iou(BOXES, BOXES, out=out))
     check(omma.resize(IMG, (4, 9)), lambda out: omma.resize(IMG, (4, 9), out=out))
     check(omma.median_blur(IMG, 3), lambda out: omma.median_blur(IMG, 3, out=out))
+    check(omma.rotate(IMG, 30), lambda out: omma.rotate(IMG, 30, out=out))
     check(omma.image_to_tensor(IMG, (4, 9)), lambda out: omma.image_to_tensor(IMG, (4, 9), out=out))
     plan = omma.Conv2d(W, padding=1)
     check(plan.run(X), lambda out: plan.run(X, out=out))
@@ -466,6 +479,9 @@ def test_empty_arrays():
         lambda d: omma.box_iou(BOXES, BOXES, **d(kind="iou", format="xyxy", offset=0)),
         lambda d: omma.nms(BOXES, SCORES, 0.5, **d(score_threshold=None, max_output=0, max_candidates=0)),
         lambda d: omma.nms(BOXES, SCORES, 0.5, **d(format="xyxy", offset=0, overlap="union")),
+        lambda d: omma.rotate(IMG, 20, **d(expand=True, interpolation="linear", border="constant", value=0)),
+        lambda d: omma.warp_affine(IMG, np.eye(3)[:2], (9, 9), **d(inverse=False, value=0.0)),
+        lambda d: omma.grid_sample(X, X[:, :3, :, :2], **d(mode="bilinear", padding_mode="zeros", align_corners=False)),
         lambda d: omma.resize(IMG, (9, 9), **d(interpolation="linear", coordinates="half_pixel")),
         lambda d: omma.median_blur(IMG, 3, **d(border="replicate")),
         lambda d: omma.resize(IMG, (9, 9), "nearest", **d(coordinates="asymmetric", antialias=False)),

@@ -292,6 +292,19 @@ def roi_align(attributes, x, rois, batch_indices):
     )
 
 
+def grid_sample(attributes, x, grid):
+    mode = attributes.get("mode", b"linear").decode()
+    if x.ndim != 4:
+        raise Inexpressible
+    return omma.grid_sample(
+        x,
+        grid,
+        {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode),
+        attributes.get("padding_mode", b"zeros").decode(),
+        bool(attributes.get("align_corners", 0)),
+    )
+
+
 ADAPTERS = {
     "Attention": attention,
     "AveragePool": average_pool,
@@ -303,6 +316,7 @@ ADAPTERS = {
     "Gemm": gemm,
     "GlobalAveragePool": lambda a, x: omma.avg_pool2d(x, x.shape[2:]),
     "GlobalMaxPool": lambda a, x: omma.max_pool2d(x, x.shape[2:]),
+    "GridSample": grid_sample,
     "HardSwish": lambda a, x: omma.hardswish(x),
     "LayerNormalization": layer_norm,
     "LeakyRelu": lambda a, x: omma.leaky_relu(x, a.get("alpha", 0.01)),
@@ -323,6 +337,9 @@ ADAPTERS = {
 }
 
 LISTED = {
+    "omma samples images, not volumes": """
+        gridsample_volumetric_bilinear_align_corners_0 gridsample_volumetric_bilinear_align_corners_1
+        gridsample_volumetric_nearest_align_corners_0 gridsample_volumetric_nearest_align_corners_1""",
     "omma never has the products of queries and keys that this case wants": """
         attention_4d_with_qk_matmul attention_4d_with_qk_matmul_bias
         attention_4d_with_qk_matmul_softcap attention_4d_with_qk_matmul_softmax

@@ -81,6 +81,53 @@ def test_median_is_that_of_scipy(dtype, ksize, border, mode):
     np.testing.assert_array_equal(omma.median_blur(img, ksize, border), expected)
 
 
+BORDERS = {
+    "constant": cv2.BORDER_CONSTANT,
+    "replicate": cv2.BORDER_REPLICATE,
+    "reflect": cv2.BORDER_REFLECT,
+    "reflect_101": cv2.BORDER_REFLECT_101,
+    "wrap": cv2.BORDER_WRAP,
+}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("border", BORDERS)
+def test_warps(border, channels, dtype):
+    img = picture(240, 320, channels, dtype)
+    value = [20.0, 120.0, 220.0, 50.0][:channels]
+    options = dict(borderMode=BORDERS[border], borderValue=value)
+    matrix = cv2.getRotationMatrix2D((150, 130), 15, 1.1)
+    expected = cv2.warpAffine(img, matrix, (330, 230), **options)
+    got = omma.warp_affine(img, matrix, (230, 330), border=border, value=value)
+    apart = np.abs(got.astype(np.float64) - expected)
+    assert apart.max() <= (1 if dtype == np.uint8 else 0.02)
+    # Coordinates that differ by a rounding, where a byte is half way between two.
+    assert dtype == np.float32 or (apart > 0).mean() < 1e-3
+    matrix = np.vstack([matrix, [1e-4, -2e-4, 1]])
+    expected = cv2.warpPerspective(img, matrix, (330, 230), flags=cv2.INTER_LINEAR, **options)
+    got = omma.warp_perspective(img, matrix, (230, 330), border=border, value=value)
+    apart = np.abs(got.astype(np.float64) - expected)
+    assert (apart > (1 if dtype == np.uint8 else 0.02)).mean() < 1e-4
+    x, y = (rng.uniform(-4, n, (100, 90)).astype(np.float32) for n in (324, 244))
+    expected = cv2.remap(img, x, y, cv2.INTER_LINEAR, **options)
+    got = omma.remap(img, x, y, border=border, value=value)
+    np.testing.assert_allclose(got, expected, atol=1 if dtype == np.uint8 else 1e-3)
+    np.testing.assert_array_equal(omma.Remap(x, y, border=border, value=value).run(img), got)
+
+
+def test_rotations():
+    img = picture(60, 80, 3, np.uint8)
+    for quarters in range(5):
+        np.testing.assert_array_equal(omma.rotate(img, 90 * quarters), np.rot90(img, quarters))
+    assert omma.rotate(img, 30).shape == (92, 100, 3)
+    assert omma.rotate(img, 30, expand=False).shape == img.shape
+    matrix = cv2.getRotationMatrix2D((39.5, 29.5), 30, 1)
+    expected = cv2.warpAffine(img, matrix, (80, 60))
+    apart = np.abs(omma.rotate(img, 30, expand=False).astype(int) - expected)
+    assert apart.max() <= 1 and (apart > 0).mean() < 1e-2
+
+
 @pytest.mark.parametrize("size", [None, (224, 224), (640, 480)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_image_to_tensor(size, dtype):

@@ -14,6 +14,16 @@ unsafe fn with_high(low: __m128i, high: *const __m128i) -> __m256i {
     unsafe { _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), _mm_loadu_si128(high)) }
 }
 
+/// Two blocks.
+///
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn with_upper(low: __m128i, high: __m128i) -> __m256i {
+    // SAFETY: the caller's promise.
+    unsafe { _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high) }
+}
+
 /// A block of two runs of eight bytes.
 ///
 /// # Safety
@@ -121,6 +131,17 @@ impl Narrow for Avx2 {
             let high = _mm256_insertf128_ps::<1>(high, four(base, offsets.add(3)));
             (_mm256_shuffle_ps::<0x44>(low, high), _mm256_shuffle_ps::<0xEE>(low, high))
         };
+        load_byte_pairs_ptr(base: *const u8, offsets: *const u32) -> (__m256i, __m256i) = {
+            let low = with_upper(halves(base, offsets), halves(base, offsets.add(4)));
+            let high = with_upper(halves(base, offsets.add(2)), halves(base, offsets.add(6)));
+            let (low, high) = (_mm256_castsi256_ps(low), _mm256_castsi256_ps(high));
+            (
+                _mm256_castps_si256(_mm256_shuffle_ps::<0x88>(low, high)),
+                _mm256_castps_si256(_mm256_shuffle_ps::<0xDD>(low, high)),
+            )
+        };
+        splat_blocks_ptr(ptr: *const f32) -> __m256 =
+            _mm256_set_m128(_mm_broadcast_ss(&*ptr.add(1)), _mm_broadcast_ss(&*ptr));
         store_float_blocks_ptr(ptr: *mut f32, step: usize, v: __m256) = {
             _mm_storeu_ps(ptr, _mm256_castps256_ps128(v));
             _mm_storeu_ps(ptr.add(step), _mm256_extractf128_ps::<1>(v));
@@ -173,6 +194,10 @@ impl Narrow for Avx2 {
     }
     #[inline(always)]
     fn bytes_as_i16(self, a: __m256i) -> __m256i {
+        a
+    }
+    #[inline(always)]
+    fn i32_as_bytes(self, a: __m256i) -> __m256i {
         a
     }
     #[inline(always)]

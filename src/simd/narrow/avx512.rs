@@ -107,6 +107,30 @@ impl Narrow for Avx512 {
             ]);
             (_mm512_shuffle_ps::<0x44>(low, high), _mm512_shuffle_ps::<0xEE>(low, high))
         };
+        load_byte_pairs_ptr(base: *const u8, offsets: *const u32) -> (__m512i, __m512i) = {
+            let low = join([
+                halves(base, offsets),
+                halves(base, offsets.add(4)),
+                halves(base, offsets.add(8)),
+                halves(base, offsets.add(12)),
+            ]);
+            let high = join([
+                halves(base, offsets.add(2)),
+                halves(base, offsets.add(6)),
+                halves(base, offsets.add(10)),
+                halves(base, offsets.add(14)),
+            ]);
+            let (low, high) = (_mm512_castsi512_ps(low), _mm512_castsi512_ps(high));
+            (
+                _mm512_castps_si512(_mm512_shuffle_ps::<0x88>(low, high)),
+                _mm512_castps_si512(_mm512_shuffle_ps::<0xDD>(low, high)),
+            )
+        };
+        splat_blocks_ptr(ptr: *const f32) -> __m512 = {
+            let four = _mm512_castps128_ps512(_mm_loadu_ps(ptr));
+            let each = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+            _mm512_permutexvar_ps(each, four)
+        };
         store_float_blocks_ptr(ptr: *mut f32, step: usize, v: __m512) = {
             _mm_storeu_ps(ptr, _mm512_castps512_ps128(v));
             _mm_storeu_ps(ptr.add(step), _mm512_extractf32x4_ps::<1>(v));
@@ -166,6 +190,10 @@ impl Narrow for Avx512 {
     }
     #[inline(always)]
     fn bytes_as_i16(self, a: __m512i) -> __m512i {
+        a
+    }
+    #[inline(always)]
+    fn i32_as_bytes(self, a: __m512i) -> __m512i {
         a
     }
     #[inline(always)]

@@ -93,6 +93,20 @@ pub trait Narrow: Simd {
         base: *const f32,
         offsets: *const u32,
     ) -> (Self::F32, Self::F32);
+    /// The four bytes from `base + offset` on and the four after them, for an offset per lane.
+    ///
+    /// # Safety
+    /// `offsets` holds `LANES` values (in bytes), and the eight bytes are readable.
+    unsafe fn load_byte_pairs_ptr(
+        self,
+        base: *const u8,
+        offsets: *const u32,
+    ) -> (Self::U8, Self::U8);
+    /// Block `i` is four times `ptr[i]`.
+    ///
+    /// # Safety
+    /// `ptr` is valid for reading `BLOCKS` floats.
+    unsafe fn splat_blocks_ptr(self, ptr: *const f32) -> Self::F32;
     /// Stores block `i` to the four floats from `ptr + i * step` on, in this order.
     ///
     /// # Safety
@@ -136,4 +150,6 @@ pub trait Narrow: Simd {
     fn bytes_as_i16(self, a: Self::U8) -> Self::I16;
     /// The bytes as integers, little end first.
     fn bytes_as_i32(self, a: Self::U8) -> Self::I32;
+    /// The integers as bytes, little end first.
+    fn i32_as_bytes(self, a: Self::I32) -> Self::U8;
 }

@@ -68,6 +68,16 @@ impl Narrow for Neon {
                 vcombine_f32(vget_high_f32(a), vget_high_f32(b)),
             )
         };
+        load_byte_pairs_ptr(base: *const u8, offsets: *const u32) -> (uint8x16_t, uint8x16_t) = {
+            let run = |i: usize| vld1_u8(base.add(*offsets.add(i) as usize));
+            let low = vreinterpretq_u32_u8(vcombine_u8(run(0), run(1)));
+            let high = vreinterpretq_u32_u8(vcombine_u8(run(2), run(3)));
+            (
+                vreinterpretq_u8_u32(vuzp1q_u32(low, high)),
+                vreinterpretq_u8_u32(vuzp2q_u32(low, high)),
+            )
+        };
+        splat_blocks_ptr(ptr: *const f32) -> float32x4_t = vdupq_n_f32(*ptr);
         store_float_blocks_ptr(ptr: *mut f32, _step: usize, v: float32x4_t) = vst1q_f32(ptr, v);
     }
 
@@ -114,6 +124,7 @@ impl Narrow for Neon {
         sum_pairs_u8(a: uint8x16_t) -> int16x8_t = vreinterpretq_s16_u16(vpaddlq_u8(a));
         bytes_as_i16(a: uint8x16_t) -> int16x8_t = vreinterpretq_s16_u8(a);
         bytes_as_i32(a: uint8x16_t) -> int32x4_t = vreinterpretq_s32_u8(a);
+        i32_as_bytes(a: int32x4_t) -> uint8x16_t = vreinterpretq_u8_s32(a);
     }
 
     #[inline(always)]

@@ -50,6 +50,11 @@ impl Narrow for Portable {
             let (a, b) = (four(base, offsets), four(base, offsets.add(1)));
             (Self::F32::new([a[0], a[1], b[0], b[1]]), Self::F32::new([a[2], a[3], b[2], b[3]]))
         };
+        load_byte_pairs_ptr(base: *const u8, offsets: *const u32) -> ([u8; 16], [u8; 16]) = {
+            let byte = |i: usize, k: usize| *base.add(*offsets.add(i / 4) as usize + i % 4 + k);
+            (from_fn(|i| byte(i, 0)), from_fn(|i| byte(i, 4)))
+        };
+        splat_blocks_ptr(ptr: *const f32) -> Self::F32 = Self::F32::splat(*ptr);
         store_float_blocks_ptr(ptr: *mut f32, _step: usize, v: Self::F32) =
             ptr.cast::<[f32; 4]>().write_unaligned(v.to_array());
     }
@@ -131,6 +136,11 @@ impl Narrow for Portable {
     #[inline(always)]
     fn bytes_as_i16(self, a: [u8; 16]) -> [i16; 8] {
         from_fn(|i| i16::from_le_bytes([a[2 * i], a[2 * i + 1]]))
+    }
+    #[inline(always)]
+    fn i32_as_bytes(self, a: Self::I32) -> [u8; 16] {
+        let a = a.to_array();
+        from_fn(|i| a[i / 4].to_le_bytes()[i % 4])
     }
     #[inline(always)]
     fn bytes_as_i32(self, a: [u8; 16]) -> Self::I32 {

@@ -132,6 +132,8 @@ fn blocks<S: Narrow>(simd: S, seed: u64) {
         .map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]))
         .collect();
     assert_eq!(store_i32(simd, simd.bytes_as_i32(a)), integers);
+    let back = simd.i32_as_bytes(simd.bytes_as_i32(a));
+    assert_eq!(store_bytes(simd, back), bytes);
 
     let other = words(&noise(4 * n, seed + 3));
     // SAFETY: the list has 2 * LANES words.
@@ -188,6 +190,16 @@ fn memory<S: Narrow>(simd: S, seed: u64) {
             store_bytes(simd, simd.load_blocks_ptr::<4>(base, at)),
             runs(4)
         );
+            runs(4)
+        );
+        let words = |start: usize| -> Vec<u8> {
+            (offsets[..n].iter())
+                .flat_map(|&o| bytes[o as usize + start..][..4].to_vec())
+                .collect()
+        };
+        let (first, second) = simd.load_byte_pairs_ptr(base, at);
+        assert_eq!(store_bytes(simd, first), words(0));
+        assert_eq!(store_bytes(simd, second), words(4));
     }
 
     let floats: Vec<f32> = (0..260).map(|i| i as f32).collect();
@@ -209,6 +221,9 @@ fn memory<S: Narrow>(simd: S, seed: u64) {
         assert_eq!((store(first), store(second)), (expect(1, 0), expect(1, 1)));
         let (first, second) = simd.load_float_quads_ptr(base, at);
         assert_eq!((store(first), store(second)), (expect(2, 0), expect(2, 2)));
+
+        let each: Vec<f32> = (0..n).map(|i| floats[i / 4]).collect();
+        assert_eq!(store(simd.splat_blocks_ptr(base)), each);
 
         let mut out = vec![-1.0; 3 * S::BLOCKS + 2];
         let v = simd.load_ptr(base);

@@ -13,6 +13,7 @@ __all__ = [
     "ConvTranspose2d",
     "Letterbox",
     "Linear",
+    "Remap",
     "attention",
     "avg_pool2d",
     "batched_nms",
@@ -27,6 +28,7 @@ __all__ = [
     "gelu",
     "gelu_tanh",
     "get_num_threads",
+    "grid_sample",
     "hardswish",
     "image_to_tensor",
     "isa",
@@ -54,18 +56,22 @@ __all__ = [
     "receptive_field",
     "relu",
     "relu6",
+    "remap",
     "resize",
     "rms_norm",
     "roi_align",
     "roi_align_backward",
     "roi_pool",
     "roi_pool_backward",
+    "rotate",
     "set_num_threads",
     "sigmoid",
     "silu",
     "soft_nms",
     "softmax",
     "tanh",
+    "warp_affine",
+    "warp_perspective",
     "yolo_decode",
     "__version__",
 ]
@@ -110,6 +116,9 @@ _Format: TypeAlias = Literal["xyxy", "xywh", "cxcywh", "corners"]
 _RoiAlignMode: TypeAlias = Literal["avg", "max", "max_sample"]
 _Overlap: TypeAlias = Literal["union", "min"]
 _Interpolation: TypeAlias = Literal["linear", "nearest", "cubic", "area"]
+_WarpInterpolation: TypeAlias = Literal["linear", "nearest", "cubic"]
+_Border: TypeAlias = Literal["constant", "replicate", "reflect", "reflect_101", "wrap"]
+_Matrix: TypeAlias = npt.NDArray[np.floating[Any]] | npt.NDArray[np.integer[Any]] | Sequence[Sequence[float]]
 _Coordinates: TypeAlias = Literal["half_pixel", "align_corners", "asymmetric"]
 
 _Image: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | _DLPack
@@ -635,6 +644,145 @@ class Letterbox:
     def scale_x(self) -> float: ...
 
 def letterbox(image_hw: _Size, frame_hw: _Size) -> Letterbox: ...
+@overload
+def warp_affine(
+    img: npt.NDArray[_Pixel],
+    matrix: _Matrix,
+    size_hw: _Size,
+    *,
+    interpolation: _WarpInterpolation = "linear",
+    border: _Border = "constant",
+    value: _Channels = 0.0,
+    inverse: bool = False,
+    out: None = None,
+    ctx: Context | None = None,
+) -> npt.NDArray[_Pixel]: ...
+@overload
+def warp_affine(
+    img: _Image,
+    matrix: _Matrix,
+    size_hw: _Size,
+    *,
+    interpolation: _WarpInterpolation = "linear",
+    border: _Border = "constant",
+    value: _Channels = 0.0,
+    inverse: bool = False,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def warp_perspective(
+    img: npt.NDArray[_Pixel],
+    matrix: _Matrix,
+    size_hw: _Size,
+    *,
+    interpolation: _WarpInterpolation = "linear",
+    border: _Border = "constant",
+    value: _Channels = 0.0,
+    inverse: bool = False,
+    out: None = None,
+    ctx: Context | None = None,
+) -> npt.NDArray[_Pixel]: ...
+@overload
+def warp_perspective(
+    img: _Image,
+    matrix: _Matrix,
+    size_hw: _Size,
+    *,
+    interpolation: _WarpInterpolation = "linear",
+    border: _Border = "constant",
+    value: _Channels = 0.0,
+    inverse: bool = False,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def rotate(
+    img: npt.NDArray[_Pixel],
+    degrees: float,
+    *,
+    expand: bool = True,
+    interpolation: _WarpInterpolation = "linear",
+    border: _Border = "constant",
+    value: _Channels = 0.0,
+    out: None = None,
+    ctx: Context | None = None,
+) -> npt.NDArray[_Pixel]: ...
+@overload
+def rotate(
+    img: _Image,
+    degrees: float,
+    *,
+    expand: bool = True,
+    interpolation: _WarpInterpolation = "linear",
+    border: _Border = "constant",
+    value: _Channels = 0.0,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@overload
+def remap(
+    img: npt.NDArray[_Pixel],
+    map_x: _Floats,
+    map_y: _Floats,
+    *,
+    interpolation: _WarpInterpolation = "linear",
+    border: _Border = "constant",
+    value: _Channels = 0.0,
+    out: None = None,
+    ctx: Context | None = None,
+) -> npt.NDArray[_Pixel]: ...
+@overload
+def remap(
+    img: _Image,
+    map_x: _Floats,
+    map_y: _Floats,
+    *,
+    interpolation: _WarpInterpolation = "linear",
+    border: _Border = "constant",
+    value: _Channels = 0.0,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@final
+class Remap:
+    def __new__(
+        cls,
+        map_x: _Floats,
+        map_y: _Floats,
+        *,
+        interpolation: _WarpInterpolation = "linear",
+        border: _Border = "constant",
+        value: _Channels = 0.0,
+        ctx: Context | None = None,
+    ) -> Self: ...
+    @overload
+    def run(
+        self,
+        img: npt.NDArray[_Pixel],
+        out: None = None,
+        *,
+        ctx: Context | None = None,
+    ) -> npt.NDArray[_Pixel]: ...
+    @overload
+    def run(
+        self,
+        img: _Image,
+        out: _Out | None = None,
+        *,
+        ctx: Context | None = None,
+    ) -> _Out: ...
+
+def grid_sample(
+    x: _Floats,
+    grid: _Floats,
+    mode: Literal["bilinear", "nearest", "bicubic"] = "bilinear",
+    padding_mode: Literal["zeros", "border", "reflection"] = "zeros",
+    align_corners: bool = False,
+    *,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
 def roi_align(
     x: _Floats,
     rois: _Floats,
