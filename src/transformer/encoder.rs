@@ -1,9 +1,7 @@
 //! A layer of a transformer's encoder, as torch's `TransformerEncoderLayer` in evaluation.
 
 use super::multi_head::SelfAttention;
-use super::{
-    Affine, FeedForward, check_mask, elements, forbid_overlap_unless_same, keep, line,
-};
+use super::{Affine, FeedForward, check_mask, elements, forbid_overlap_unless_same, keep, line};
 use crate::attention::Mask;
 use crate::error::{Result, ensure};
 use crate::nn::{Norm, layer_norm};
@@ -185,8 +183,7 @@ impl TransformerEncoderLayer {
         let mut sum = ctx.scratch::<f32>(len)?;
         match self.form.norm_first {
             true => {
-                self.norm1
-                    .run(ctx, x, ViewMut::new(&mut narrow, &shape)?)?;
+                self.norm1.run(ctx, x, ViewMut::new(&mut narrow, &shape)?)?;
                 let normalized = View::new(&narrow, &shape)?;
                 self.attention.project(ctx, &normalized, &mut wide)?;
             }
@@ -199,9 +196,12 @@ impl TransformerEncoderLayer {
             let normalized = ViewMut::new(&mut narrow, &shape)?;
             self.norm2.run(ctx, &View::new(&sum, &shape)?, normalized)?;
             let (x, sum) = (View::new(&narrow, &shape)?, View::new(&sum, &shape)?);
-            return self.feed_forward.run_rows(ctx, &x, Some(&sum), &mut wide, out);
+            return self
+                .feed_forward
+                .run_rows(ctx, &x, Some(&sum), &mut wide, out);
         }
-        self.norm1.run_in_place(ctx, ViewMut::new(&mut sum, &shape)?)?;
+        self.norm1
+            .run_in_place(ctx, ViewMut::new(&mut sum, &shape)?)?;
         let normalized = View::new(&sum, &shape)?;
         let target = ViewMut::new(&mut narrow, &shape)?;
         self.feed_forward

@@ -84,12 +84,7 @@ fn forbid_overlap_unless_same(
 
 /// The mask broadcasts to (batches, heads, queries, keys), and the output does not overlap it.
 fn check_mask(op: &str, mask: Option<&Mask<'_>>, shape: [usize; 4], out: &Raw<f32>) -> Result<()> {
-    fn check<T: Element>(
-        op: &str,
-        mask: &Raw<T>,
-        shape: [usize; 4],
-        out: &Raw<f32>,
-    ) -> Result<()> {
+    fn check<T: Element>(op: &str, mask: &Raw<T>, shape: [usize; 4], out: &Raw<f32>) -> Result<()> {
         let fits = mask.rank() <= 4
             && (mask.shape().iter().rev())
                 .zip(shape.iter().rev())
@@ -124,12 +119,7 @@ fn heads_mut<'a>(rows: ViewMut<'a, f32>, heads: usize) -> Result<ViewMut<'a, f32
 fn split(rows: &Raw<f32>, heads: usize) -> Result<Raw<f32>> {
     let (dim, step) = (rows.dim(2) / heads, rows.stride(2));
     let shape = [rows.dim(0), heads, rows.dim(1), dim];
-    let strides = [
-        rows.stride(0),
-        dim as isize * step,
-        rows.stride(1),
-        step,
-    ];
+    let strides = [rows.stride(0), dim as isize * step, rows.stride(1), step];
     Raw::new(&"heads", rows.ptr(), &shape, Some(&strides))
 }
 

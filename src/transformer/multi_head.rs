@@ -1,8 +1,6 @@
 //! Multi-head attention: projections, [`attention`] over strided heads, projection.
 
-use super::{
-    Affine, check_mask, elements, forbid_overlap_unless_same, heads, heads_mut, rows_at,
-};
+use super::{Affine, check_mask, elements, forbid_overlap_unless_same, heads, heads_mut, rows_at};
 use crate::attention::{Attention, Mask, attention};
 use crate::error::{Result, ensure};
 use crate::nn::{Linear, linear};
@@ -309,10 +307,7 @@ impl MultiHeadAttention {
     /// The algorithm and the instruction set, for people.
     pub fn describe(&self) -> String {
         let [h, g] = [self.form.num_heads, self.form.num_kv_heads];
-        format!(
-            "{h} heads over {g} of keys, {}",
-            self.output.describe()
-        )
+        format!("{h} heads over {g} of keys, {}", self.output.describe())
     }
 }
 

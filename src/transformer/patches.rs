@@ -74,8 +74,7 @@ impl PatchEmbedding {
                 *value += positions.get(&[0, i]);
             }
         }
-        let positions =
-            position_embedding.map(|all| all.narrow(0, extra, all.dim(0) - extra));
+        let positions = position_embedding.map(|all| all.narrow(0, extra, all.dim(0) - extra));
         Ok(PatchEmbedding {
             patch,
             weight: PackedMatrix::new(ctx, isa, Side::B, e, k, source)?,
