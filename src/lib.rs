@@ -2,7 +2,7 @@
 //! stable C ABI.
 //!
 //! The layers, each importing only those to its right:
-//! `capi → families (attention, boxes, cluster, conv, image, nn, roi) → {gemm, runtime, tensor} → simd`;
+//! `capi → transformer → families (attention, boxes, cluster, conv, image, nn, roi) → {gemm, runtime, tensor} → simd`;
 //! [`error`] is everybody's. ARCHITECTURE.md tells more.
 
 pub mod attention;
@@ -18,3 +18,4 @@ pub mod roi;
 pub mod runtime;
 pub mod simd;
 pub mod tensor;
+pub mod transformer;

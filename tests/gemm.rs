@@ -780,7 +780,7 @@ fn linear_and_its_plan() {
                     linear(ctx, &vx, &vw, bias, activation, out).unwrap();
                     close(&direct, &expected);
                     let mut planned = vec![f32::NAN; rows * outputs];
-                    plan.run(ctx, &vx, ViewMut::new(&mut planned, &sy).unwrap())
+                    plan.run(ctx, &vx, None, ViewMut::new(&mut planned, &sy).unwrap())
                         .unwrap();
                     close(&planned, &expected);
                     [direct, planned]

@@ -188,7 +188,7 @@ pub unsafe extern "C" fn omma_linear_run(
                 call.output::<f32>("output", output)?,
             )
         };
-        plan.plan.run(call.ctx, &x.view(), y.view()?)?;
+        plan.plan.run(call.ctx, &x.view(), None, y.view()?)?;
         y.finish()
     })
 }

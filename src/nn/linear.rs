@@ -9,12 +9,14 @@
 
 use crate::error::{Result, ensure};
 use crate::gemm::{
-    Epilogue, Layout, Lines, Output, PackedMatrix, PanelSource, Problem, Shape, Side, Strided,
-    gemm, gemm_batched, panel_width,
+    Epilogue, Layout, Lines, Output, PackedMatrix, PanelSource, Problem, Residual, Shape, Side,
+    Strided, gemm, gemm_batched, panel_width,
 };
 use crate::runtime::{Buffer, Context};
 use crate::simd::Activation;
-use crate::tensor::{Contiguous, MAX_RANK, Raw, View, ViewMut, expect_shape, forbid_overlap};
+use crate::tensor::{
+    Contiguous, MAX_RANK, Raw, View, ViewMut, expect_shape, forbid_overlap, forbid_partial_overlap,
+};
 
 /// `out = a · b`: (…, m, k) times (…, k, n) gives (…, m, n), as numpy's `matmul`.
 ///
@@ -231,7 +233,7 @@ pub fn linear(
         outputs: w.dim(0),
         activation,
     };
-    run(ctx, x, &weight, out)
+    run(ctx, x, &weight, None, out)
 }
 
 fn check_weight(w: &View<'_, f32>, bias: Option<&View<'_, f32>>) -> Result<()> {
@@ -260,6 +262,7 @@ fn run<B: PanelSource>(
     ctx: &Context,
     x: &View<'_, f32>,
     weight: &Weight<'_, B>,
+    residual: Option<&View<'_, f32>>,
     out: ViewMut<'_, f32>,
 ) -> Result<()> {
     ensure!(
@@ -280,19 +283,32 @@ fn run<B: PanelSource>(
     expected[last] = weight.outputs;
     expect_shape("linear", "output", &out, &expected[..=last])?;
     forbid_overlap("linear", "output", &out, "input", x)?;
+    if let Some(residual) = residual {
+        expect_shape("linear", "residual", residual, &expected[..=last])?;
+        forbid_partial_overlap("linear", "output", &out, "residual", residual)?;
+    }
 
     let rows = x.shape()[..last].iter().product();
-    let copy;
+    let (copy, residual_copy);
     let flat = match flatten(x) {
         Some(flat) => flat,
         None => {
             copy = x.contiguous(ctx)?;
-            let data: &[f32] = match &copy {
-                Contiguous::Borrowed(data) => data,
-                Contiguous::Copied(data) => data,
-            };
-            View::new(data, &[rows, weight.inputs])?
+            View::new(elements(&copy), &[rows, weight.inputs])?
         }
+    };
+    let residual = match residual {
+        None => None,
+        Some(residual) => match flatten(residual) {
+            Some(flat) if flat.is_contiguous_from(1) => Some(flat),
+            _ => {
+                residual_copy = residual.contiguous(ctx)?;
+                Some(View::new(
+                    elements(&residual_copy),
+                    &[rows, weight.outputs],
+                )?)
+            }
+        },
     };
     let multiply = |target: &Raw<f32>| {
         let shape = Shape {
@@ -306,12 +322,16 @@ fn run<B: PanelSource>(
             out: output(target),
             epilogue: Epilogue {
                 bias: weight.bias.map_or(Lines::None, Lines::PerColumn),
+                residual: residual.map(|residual| Residual {
+                    ptr: residual.ptr(),
+                    layout: Layout::rows(residual.stride(0)),
+                }),
                 activation: weight.activation,
                 ..Epilogue::default()
             },
         };
         // SAFETY: `target` is all of `out` or of its compact copy, borrowed exclusively, with
-        // contiguous rows.
+        // contiguous rows; the residual has its shape and contiguous rows, and is it or apart from it.
         unsafe { gemm(ctx, shape, &problem) }
     };
     match flatten(&out) {
@@ -322,6 +342,13 @@ fn run<B: PanelSource>(
             compact.finish();
             Ok(())
         }
+    }
+}
+
+fn elements<'a>(run: &'a Contiguous<'_, f32>) -> &'a [f32] {
+    match run {
+        Contiguous::Borrowed(data) => data,
+        Contiguous::Copied(data) => data,
     }
 }
 
@@ -359,8 +386,15 @@ impl Linear {
         })
     }
 
-    /// `out = activation(x · wᵀ + bias)`, as [`linear`].
-    pub fn run(&self, ctx: &Context, x: &View<'_, f32>, out: ViewMut<'_, f32>) -> Result<()> {
+    /// `out = activation(x · wᵀ + bias + residual)`, as [`linear`]. `out` may be `residual` itself
+    /// (same address and strides).
+    pub fn run(
+        &self,
+        ctx: &Context,
+        x: &View<'_, f32>,
+        residual: Option<&View<'_, f32>>,
+        out: ViewMut<'_, f32>,
+    ) -> Result<()> {
         let weight = Weight {
             source: &self.weight,
             bias: self.bias.as_deref(),
@@ -368,7 +402,17 @@ impl Linear {
             outputs: self.weight.lines(),
             activation: self.activation,
         };
-        run(ctx, x, &weight, out)
+        run(ctx, x, &weight, residual, out)
+    }
+
+    /// Features of the input.
+    pub fn inputs(&self) -> usize {
+        self.weight.k()
+    }
+
+    /// Features of the output.
+    pub fn outputs(&self) -> usize {
+        self.weight.lines()
     }
 
     /// The algorithm and the instruction set, for people.
