@@ -28,8 +28,8 @@ pub mod pool;
 pub mod roi;
 pub mod status;
 pub mod tensor;
-pub mod warp;
 pub mod transformer;
+pub mod warp;
 pub mod yolo;
 
 pub use activation::*;
@@ -53,8 +53,8 @@ pub use pool::*;
 pub use roi::*;
 pub use status::*;
 pub use tensor::*;
-pub use warp::*;
 pub use transformer::*;
+pub use warp::*;
 pub use yolo::*;
 
 pub(crate) use call::{Call, Params};

@@ -190,8 +190,6 @@ fn memory<S: Narrow>(simd: S, seed: u64) {
             store_bytes(simd, simd.load_blocks_ptr::<4>(base, at)),
             runs(4)
         );
-            runs(4)
-        );
         let words = |start: usize| -> Vec<u8> {
             (offsets[..n].iter())
                 .flat_map(|&o| bytes[o as usize + start..][..4].to_vec())
