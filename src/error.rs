@@ -73,8 +73,9 @@ pub(crate) use bail;
 /// `ensure!(condition, ShapeMismatch, "conv2d: …", …)` returns that error unless the condition holds.
 macro_rules! ensure {
     ($condition:expr, $status:ident, $($message:tt)+) => {
-        if !$condition {
-            $crate::error::bail!($status, $($message)+);
+        match $condition {
+            true => (),
+            false => $crate::error::bail!($status, $($message)+),
         }
     };
 }

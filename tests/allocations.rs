@@ -104,10 +104,11 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
         floats(&[1, 8, 38, 38]),
         floats(&[1, 8, 20, 20]),
     );
+    let offsets = floats(&[1, 18, 38, 38]);
     let (a, b, c) = (floats(&[70, 90]), floats(&[90, 50]), floats(&[70, 50]));
     let (w, y) = (floats(&[50, 90]), floats(&[70, 50]));
     let (rows, odd) = (floats(&[90, 1000]), floats(&[90, 1000]));
-    let bytes = array(OMMA_DTYPE_UINT, 8, &[60, 80, 3]);
+    let [bytes, blurred] = [0; 2].map(|_| array(OMMA_DTYPE_UINT, 8, &[60, 80, 3]));
     let (small, planes) = (
         array(OMMA_DTYPE_UINT, 8, &[33, 41, 3]),
         floats(&[3, 48, 48]),
@@ -269,6 +270,13 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
                         none,
                         &same.tensor,
                     )
+                }),
+            ),
+            (
+                "deform_conv2d",
+                Box::new(|x| {
+                    let (t, y) = (&image.tensor, &wide.tensor);
+                    omma_deform_conv2d(x, null(), t, &offsets.tensor, &weight.tensor, none, none, y)
                 }),
             ),
             (
