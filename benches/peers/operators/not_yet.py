@@ -11,12 +11,6 @@ import numpy as np
 
 NOT_YET = [
     ("resize cubic", "u8c3 → 640²", "opencv"),
-    ("warp_affine", "1920x1080 rot 15°, u8c3", "opencv"),
-    ("warp_affine", "1920x1080 rot 15°, u8c1", "opencv"),
-    ("warp_affine", "1920x1080 rot 15°, f32c1", "opencv"),
-    ("warp_affine", "1920x1080 rot 15°, f32c3", "opencv"),
-    ("remap", "u8c3", "opencv"),
-    ("remap", "f32c1", "opencv"),
     ("median_blur", "u8c1 1920x1080 k3", "opencv"),
     ("median_blur", "u8c1 1920x1080 k5", "opencv"),
     ("median_blur", "u8c1 1920x1080 k7", "opencv"),

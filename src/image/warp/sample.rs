@@ -49,6 +49,8 @@ pub(super) struct Source<'a, T> {
     flipped: bool,
     /// Offsets fit 31 bits.
     small: bool,
+    /// `value`, again and again: a vector of pixels.
+    fill: [T; 4 * MAX_LANES],
 }
 
 // SAFETY: `base` is part of `rows`, a shared borrow of numbers.
@@ -73,6 +75,10 @@ struct Inside {
     low: f32,
     high_x: f32,
     high_y: f32,
+    /// Where at least one tap of a kernel is inside.
+    touch_low: f32,
+    touch_high_x: f32,
+    touch_high_y: f32,
 }
 
 impl<'a, T: Texel> Source<'a, T> {
@@ -87,6 +93,7 @@ impl<'a, T: Texel> Source<'a, T> {
             rows,
             border,
             value: value.map(T::from_float),
+            fill: std::array::from_fn(|i| T::from_float(value[i % rows.size.channels])),
             // SAFETY: the first sample of the last row is inside.
             base: match flipped {
                 true => unsafe { first.offset(stride * last as isize) },
@@ -115,6 +122,9 @@ impl<'a, T: Texel> Source<'a, T> {
             low: before as f32,
             high_x: high(size.width, reads),
             high_y: high(size.height, K),
+            touch_low: if K == 1 { 0.0 } else { -1.0 - before as f32 },
+            touch_high_x: (size.width as i64 + before) as f32,
+            touch_high_y: (size.height as i64 + before) as f32,
         }
     }
 
@@ -177,6 +187,10 @@ impl<'a, T: Texel> Source<'a, T> {
         let step = simd.splat_i32(if self.small { self.step as i32 } else { 0 });
         let channels = simd.splat_i32(C as i32);
         let before = simd.splat_i32(if K == 4 { 1 } else { 0 });
+        let constant = self.border == Border::Constant;
+        let touch_low = simd.splat(inside.touch_low);
+        let touch_high_x = simd.splat(inside.touch_high_x);
+        let touch_high_y = simd.splat(inside.touch_high_y);
         let mut offsets = [0u32; MAX_LANES];
         for i in (0..count).step_by(S::LANES) {
             // SAFETY: RUN is a multiple of LANES, so the vectors are inside of the arrays.
@@ -195,6 +209,13 @@ impl<'a, T: Texel> Source<'a, T> {
             // SAFETY: the stage has room for RUN pixels, and what a vector spills.
             let to = unsafe { stage.0.as_mut_ptr().add(i * C) };
             if !simd.all(simd.and(in_x, in_y)) {
+                let touch_x = simd.and(simd.le(touch_low, fx), simd.lt(fx, touch_high_x));
+                let touch_y = simd.and(simd.le(touch_low, fy), simd.lt(fy, touch_high_y));
+                if constant && !simd.any(simd.and(touch_x, touch_y)) {
+                    // SAFETY: `fill` has a vector of pixels, and there is room for one.
+                    unsafe { to.copy_from_nonoverlapping(self.fill.as_ptr(), S::LANES * C) };
+                    continue;
+                }
                 self.border::<S, K, C, N>(simd, places, i, to);
                 continue;
             }
@@ -217,7 +238,15 @@ impl<'a, T: Texel> Source<'a, T> {
                     }
                     continue;
                 }
-                let weights = Weights::new::<K>(simd, simd.sub(x, fx), simd.sub(y, fy));
+                let (wx, wy) = (simd.sub(x, fx), simd.sub(y, fy));
+                if K == 2 {
+                    let (up, down) = (self.base, self.base.add(self.step));
+                    let rows = if self.flipped { [down, up] } else { [up, down] };
+                    if T::by_blocks::<S, C>(simd, rows, offsets.as_ptr(), (wx, wy), to) {
+                        continue;
+                    }
+                }
+                let weights = Weights::new::<K>(simd, wx, wy);
                 let mut sum = [simd.zero(); C];
                 let mut r = 0;
                 while r < K {

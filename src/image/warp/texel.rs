@@ -31,6 +31,22 @@ pub(in crate::image) mod sealed {
             base: *const Self,
             offsets: *const u32,
         ) -> [S::F32; N];
+        /// Bilinear interpolation with the samples of a pixel in the lanes of a block, not the pixels in lanes:
+        /// what is best where a pixel is a block of memory. From `LANES` pixels at `offsets` of two rows, with the fractions
+        /// there, to `to` (with a spill as that of [`put`](Texel::put)); false where it is not, and nothing is done.
+        ///
+        /// # Safety
+        /// As [`row`](Texel::row) and [`put`](Texel::put), with `N` of `2 * C`; fractions are `LANES` each.
+        #[inline(always)]
+        unsafe fn by_blocks<S: Narrow, const C: usize>(
+            _simd: S,
+            _rows: [*const Self; 2],
+            _offsets: *const u32,
+            _fractions: (S::F32, S::F32),
+            _to: *mut Self,
+        ) -> bool {
+            false
+        }
         /// Writes `LANES` pixels of `C` samples, and possibly garbage behind them, [`SPILL`]
         /// samples at most. `u8` rounds (ties to even) and clamps.
         ///
@@ -161,7 +177,40 @@ impl sealed::Texel for u8 {
 impl sealed::Texel for f32 {
     #[inline(always)]
     fn reads(n: usize) -> usize {
-        n
+        // Two pixels of three samples are read as two blocks of four.
+        if n == 6 { 7 } else { n }
+    }
+    #[inline(always)]
+    unsafe fn by_blocks<S: Narrow, const C: usize>(
+        simd: S,
+        [top, bottom]: [*const f32; 2],
+        offsets: *const u32,
+        (x, y): (S::F32, S::F32),
+        to: *mut f32,
+    ) -> bool {
+        if C < 3 {
+            return false;
+        }
+        let mut fx = [0f32; crate::simd::MAX_LANES];
+        let mut fy = [0f32; crate::simd::MAX_LANES];
+        // SAFETY: the caller's promise; four samples from the second pixel on are `2 * C` or one more.
+        unsafe {
+            simd.store_ptr(fx.as_mut_ptr(), x);
+            simd.store_ptr(fy.as_mut_ptr(), y);
+            for lane in (0..S::LANES).step_by(S::BLOCKS) {
+                let (at, x) = (offsets.add(lane), simd.splat_blocks_ptr(fx.as_ptr().add(lane)));
+                let a = simd.load_float_blocks_ptr(top, at);
+                let b = simd.load_float_blocks_ptr(top.add(C), at);
+                let c = simd.load_float_blocks_ptr(bottom, at);
+                let d = simd.load_float_blocks_ptr(bottom.add(C), at);
+                let above = simd.fma(x, simd.sub(b, a), a);
+                let below = simd.fma(x, simd.sub(d, c), c);
+                let y = simd.splat_blocks_ptr(fy.as_ptr().add(lane));
+                let v = simd.fma(y, simd.sub(below, above), above);
+                simd.store_float_blocks_ptr(to.add(lane * C), C, v);
+            }
+        }
+        true
     }
     #[inline(always)]
     fn to_float(self) -> f32 {
