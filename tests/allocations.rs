@@ -107,7 +107,7 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     let (a, b, c) = (floats(&[70, 90]), floats(&[90, 50]), floats(&[70, 50]));
     let (w, y) = (floats(&[50, 90]), floats(&[70, 50]));
     let (rows, odd) = (floats(&[90, 1000]), floats(&[90, 1000]));
-    let bytes = array(OMMA_DTYPE_UINT, 8, &[60, 80, 3]);
+    let [bytes, blurred] = [0; 2].map(|_| array(OMMA_DTYPE_UINT, 8, &[60, 80, 3]));
     let (small, planes) = (
         array(OMMA_DTYPE_UINT, 8, &[33, 41, 3]),
         floats(&[3, 48, 48]),
