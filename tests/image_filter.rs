@@ -49,7 +49,11 @@ fn taps(options: &Resize, d: usize, source: usize, destination: usize) -> Vec<(u
         (_, true) => (-0.5, 2.0),
         (_, false) => (-0.75, 2.0),
     };
-    let stretch = if options.antialias { scale.max(1.0) } else { 1.0 };
+    let stretch = if options.antialias {
+        scale.max(1.0)
+    } else {
+        1.0
+    };
     let weight = |i: i64| {
         let t = ((i as f64 - x) / stretch).abs();
         match () {
@@ -63,7 +67,9 @@ fn taps(options: &Resize, d: usize, source: usize, destination: usize) -> Vec<(u
     let all = (x - reach).floor() as i64 - 1..=(x + reach).ceil() as i64 + 1;
     let last = source as i64 - 1;
     if !options.antialias {
-        return all.map(|i| (i.clamp(0, last) as usize, weight(i))).collect();
+        return all
+            .map(|i| (i.clamp(0, last) as usize, weight(i)))
+            .collect();
     }
     let inside: Vec<i64> = all.filter(|i| (0..=last).contains(i)).collect();
     let sum: f64 = inside.iter().map(|&i| weight(i)).sum();
@@ -71,7 +77,10 @@ fn taps(options: &Resize, d: usize, source: usize, destination: usize) -> Vec<(u
         // Only where a position lies beyond the image by as much as the kernel reaches.
         return vec![(x.round().clamp(0.0, last as f64) as usize, 1.0)];
     }
-    inside.iter().map(|&i| (i as usize, weight(i) / sum)).collect()
+    inside
+        .iter()
+        .map(|&i| (i as usize, weight(i) / sum))
+        .collect()
 }
 
 fn oracle(options: &Resize, image: &[f64], sizes: [usize; 5], bytes: bool) -> Vec<f64> {
@@ -82,8 +91,15 @@ fn oracle(options: &Resize, image: &[f64], sizes: [usize; 5], bytes: bool) -> Ve
         let taps = taps(options, x, w0, w1);
         for y in 0..h0 {
             for k in 0..c {
-                let sum: f64 = taps.iter().map(|&(at, w)| image[(y * w0 + at) * c + k] * w).sum();
-                between[(y * w1 + x) * c + k] = if bytes && options.antialias { round(sum) } else { sum };
+                let sum: f64 = taps
+                    .iter()
+                    .map(|&(at, w)| image[(y * w0 + at) * c + k] * w)
+                    .sum();
+                between[(y * w1 + x) * c + k] = if bytes && options.antialias {
+                    round(sum)
+                } else {
+                    sum
+                };
             }
         }
     }
@@ -91,7 +107,10 @@ fn oracle(options: &Resize, image: &[f64], sizes: [usize; 5], bytes: bool) -> Ve
     for y in 0..h1 {
         let taps = taps(options, y, h0, h1);
         for i in 0..w1 * c {
-            let sum: f64 = taps.iter().map(|&(at, w)| between[at * w1 * c + i] * w).sum();
+            let sum: f64 = taps
+                .iter()
+                .map(|&(at, w)| between[at * w1 * c + i] * w)
+                .sum();
             out.push(if bytes { sum.clamp(0.0, 255.0) } else { sum });
         }
     }
@@ -138,11 +157,16 @@ fn random_sizes_match_the_oracle() {
         let mut bytes = u8::noise(h0 * w0 * c, case as u64);
         if case % 3 == 0 {
             // Extremes overshoot.
-            bytes.iter_mut().for_each(|v| *v = if *v < 128 { 0 } else { 255 });
+            bytes
+                .iter_mut()
+                .for_each(|v| *v = if *v < 128 { 0 } else { 255 });
         }
         let floats = f32::noise(h0 * w0 * c, case as u64);
         for options in [CUBIC, WIDE_CUBIC, WIDE_LINEAR] {
-            let options = Resize { coordinates, ..options };
+            let options = Resize {
+                coordinates,
+                ..options
+            };
             let what = format!("{options:?} {sizes:?}");
             let wide: Vec<f64> = bytes.iter().map(|&v| v.into()).collect();
             let expected = oracle(&options, &wide, sizes, true);
@@ -153,7 +177,10 @@ fn random_sizes_match_the_oracle() {
                 let got = run(ctx, &options, &bytes, sizes);
                 for (i, (&a, &b)) in got.iter().zip(&expected).enumerate() {
                     // A tie between the axes may fall either way.
-                    assert!((f64::from(a) - b).abs() <= 1.5, "{what}: {a} is not {b} at {i}");
+                    assert!(
+                        (f64::from(a) - b).abs() <= 1.5,
+                        "{what}: {a} is not {b} at {i}"
+                    );
                 }
                 if let Some(bits) = &bits {
                     assert_eq!(&got, bits, "{what}: tiers differ");
@@ -161,7 +188,10 @@ fn random_sizes_match_the_oracle() {
                 bits = Some(got);
                 let got = run(ctx, &options, &floats, sizes);
                 for (i, (&a, &b)) in got.iter().zip(&expected_floats).enumerate() {
-                    assert!((f64::from(a) - b).abs() <= tolerance(sizes), "{what}: {a} is not {b} at {i}");
+                    assert!(
+                        (f64::from(a) - b).abs() <= tolerance(sizes),
+                        "{what}: {a} is not {b} at {i}"
+                    );
                 }
             }
         }
@@ -187,7 +217,12 @@ fn samples_are_those_of_opencv_and_torch() {
                 "cubic_antialias" => WIDE_CUBIC,
                 _ => WIDE_LINEAR,
             };
-            let what = format!("{} {} {sizes:?} on {}", words[0], words[1], isa.tier().name());
+            let what = format!(
+                "{} {} {sizes:?} on {}",
+                words[0],
+                words[1],
+                isa.tier().name()
+            );
             let samples = words[8..].iter().map(|word| {
                 let (at, value) = word.split_once(':').unwrap();
                 (at.parse::<usize>().unwrap(), value.parse::<f32>().unwrap())
@@ -203,7 +238,11 @@ fn samples_are_those_of_opencv_and_torch() {
             } else {
                 let got = run(&ctx, &options, &f32::noise(h0 * w0 * c, seed as u64), sizes);
                 for (at, value) in samples {
-                    assert!(close(got[at], value, tolerance(sizes) as f32), "{what}: {} is not {value} at {at}", got[at]);
+                    assert!(
+                        close(got[at], value, tolerance(sizes) as f32),
+                        "{what}: {} is not {value} at {at}",
+                        got[at]
+                    );
                 }
             }
         }
@@ -221,7 +260,10 @@ fn constant_images_stay() {
             for options in [CUBIC, WIDE_CUBIC, WIDE_LINEAR] {
                 for value in [0u8, 1, 254, 255] {
                     let got = run(&ctx, &options, &vec![value; h0 * w0 * c], sizes);
-                    assert!(got.iter().all(|&v| v == value), "{options:?} {sizes:?} {value}");
+                    assert!(
+                        got.iter().all(|&v| v == value),
+                        "{options:?} {sizes:?} {value}"
+                    );
                 }
             }
         }
@@ -234,7 +276,13 @@ fn nothing_outside_of_a_region_is_read_or_written() {
         for isa in isas() {
             let ctx = context(isa, 1);
             for c in [1, 2, 3, 4, 5] {
-                for [h0, w0, h1, w1] in [[3, 1, 5, 9], [5, 7, 3, 2], [4, 37, 7, 19], [2, 16, 3, 33], [30, 90, 3, 7]] {
+                for [h0, w0, h1, w1] in [
+                    [3, 1, 5, 9],
+                    [5, 7, 3, 2],
+                    [4, 37, 7, 19],
+                    [2, 16, 3, 33],
+                    [30, 90, 3, 7],
+                ] {
                     for behind in [true, false] {
                         for options in [CUBIC, WIDE_CUBIC, WIDE_LINEAR] {
                             let image = T::noise(h0 * w0 * c, 3);
@@ -243,7 +291,10 @@ fn nothing_outside_of_a_region_is_read_or_written() {
                             let mut to = Guarded::<T>::new(h1 * w1 * c, behind);
                             let out = view_mut(&mut to, &[h1, w1, c]);
                             resize(&ctx, &options, view(&from, &[h0, w0, c]), out).unwrap();
-                            assert_eq!(to[..], run(&ctx, &options, &image, [h0, w0, h1, w1, c])[..]);
+                            assert_eq!(
+                                to[..],
+                                run(&ctx, &options, &image, [h0, w0, h1, w1, c])[..]
+                            );
                         }
                     }
                 }
@@ -263,8 +314,14 @@ fn threads_do_not_matter() {
         let floats = f32::noise(200 * 310 * 3, 1);
         let one = context(isa, 1);
         let three = context(isa, 3);
-        assert_eq!(run(&one, &options, &bytes, sizes), run(&three, &options, &bytes, sizes));
-        assert_eq!(run(&one, &options, &floats, sizes), run(&three, &options, &floats, sizes));
+        assert_eq!(
+            run(&one, &options, &bytes, sizes),
+            run(&three, &options, &bytes, sizes)
+        );
+        assert_eq!(
+            run(&one, &options, &floats, sizes),
+            run(&three, &options, &floats, sizes)
+        );
     }
 }
 
@@ -284,7 +341,11 @@ fn tensors_take_the_same_filters() {
         let to = view_mut(&mut out, &[3, side, side]);
         image_to_tensor(&ctx, &tensor, view(&image, &[h0, w0, 3]), to).unwrap();
         for (i, &v) in resized.iter().enumerate() {
-            assert!(close(out[i % 3 * side * side + i / 3], f32::from(v) / 255.0, 1e-6));
+            assert!(close(
+                out[i % 3 * side * side + i / 3],
+                f32::from(v) / 255.0,
+                1e-6
+            ));
         }
     }
 }
@@ -297,8 +358,18 @@ fn antialias_is_for_linear_and_cubic() {
             interpolation,
             ..WIDE_CUBIC
         };
-        let error = resize(&ctx, &options, view(&[0u8; 4], &[2, 2]), view_mut(&mut [0u8; 1], &[1, 1])).unwrap_err();
+        let error = resize(
+            &ctx,
+            &options,
+            view(&[0u8; 4], &[2, 2]),
+            view_mut(&mut [0u8; 1], &[1, 1]),
+        )
+        .unwrap_err();
         assert_eq!(error.status(), Status::InvalidArgument);
-        assert!(error.message().contains("antialias is for"), "{}", error.message());
+        assert!(
+            error.message().contains("antialias is for"),
+            "{}",
+            error.message()
+        );
     }
 }

@@ -111,7 +111,11 @@ fn random_windows<T: Sorted>(seed: u64, disturb: impl Fn(&mut Random, &mut Vec<T
             for ctx in &ctxs {
                 let got = run(ctx, ksize, border, &image, [h, w, c]);
                 let tier = ctx.isa().tier().name();
-                same(&got, &expected, &format!("{ksize} {border:?} {h}x{w}x{c} {tier}"));
+                same(
+                    &got,
+                    &expected,
+                    &format!("{ksize} {border:?} {h}x{w}x{c} {tier}"),
+                );
             }
         }
     }
@@ -123,7 +127,10 @@ fn bytes_match_the_oracle() {
         // Few values make ties, smooth ramps the opposite of noise.
         match random.range(0, 2) {
             0 => image.iter_mut().for_each(|v| *v = (*v % 3) * 127),
-            1 => image.iter_mut().enumerate().for_each(|(i, v)| *v = (i / 7 % 256) as u8),
+            1 => image
+                .iter_mut()
+                .enumerate()
+                .for_each(|(i, v)| *v = (i / 7 % 256) as u8),
             _ => {}
         }
     });
@@ -132,7 +139,16 @@ fn bytes_match_the_oracle() {
 #[test]
 fn floats_match_the_oracle() {
     random_windows::<f32>(2, |random, image| {
-        let special = [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, -1e-40, -3.5];
+        let special = [
+            f32::NAN,
+            -f32::NAN,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            0.0,
+            -0.0,
+            -1e-40,
+            -3.5,
+        ];
         let share = [0, 3, 60][random.range(0, 2)];
         for v in image.iter_mut() {
             if random.range(0, 100) < share {
@@ -167,7 +183,10 @@ fn the_largest_counts() {
     for ksize in [255, 257, 301] {
         for value in [0u8, 15, 16, 255] {
             let image = vec![value; 9 * 11];
-            assert_eq!(run(&ctx, ksize, MedianBorder::Replicate, &image, [9, 11, 1]), image);
+            assert_eq!(
+                run(&ctx, ksize, MedianBorder::Replicate, &image, [9, 11, 1]),
+                image
+            );
         }
     }
 }
@@ -184,10 +203,27 @@ fn results_are_those_of_opencv_and_scipy() {
             let border = BORDERS[constant];
             let len = h * w * c;
             let got = match words[0].ends_with("u8") {
-                true => u8::bytes(&run(&ctx, ksize, border, &u8::noise(len, seed as u64), [h, w, c])),
-                false => f32::bytes(&run(&ctx, ksize, border, &f32::noise(len, seed as u64), [h, w, c])),
+                true => u8::bytes(&run(
+                    &ctx,
+                    ksize,
+                    border,
+                    &u8::noise(len, seed as u64),
+                    [h, w, c],
+                )),
+                false => f32::bytes(&run(
+                    &ctx,
+                    ksize,
+                    border,
+                    &f32::noise(len, seed as u64),
+                    [h, w, c],
+                )),
             };
-            assert_eq!(crc32(&got) as usize, expected, "{words:?} on {}", isa.tier().name());
+            assert_eq!(
+                crc32(&got) as usize,
+                expected,
+                "{words:?} on {}",
+                isa.tier().name()
+            );
         }
     }
 }
@@ -210,7 +246,13 @@ fn nothing_outside_of_a_region_is_read_or_written() {
                             border: MedianBorder::Replicate,
                         };
                         let shape = [h, w, c];
-                        median_blur(&ctx, &options, view(&from, &shape), view_mut(&mut to, &shape)).unwrap();
+                        median_blur(
+                            &ctx,
+                            &options,
+                            view(&from, &shape),
+                            view_mut(&mut to, &shape),
+                        )
+                        .unwrap();
                         let expected = oracle(ksize, options.border, &image, shape);
                         same(&to, &expected, "guarded");
                     }
@@ -252,7 +294,13 @@ fn any_strides_and_any_threads() {
         .unwrap();
         let expected = run(&context(isa, 1), ksize, options.border, &image, [h, w, c]);
         let mut planes = vec![0u8; h * w * c];
-        let to = ViewMut::strided(&mut planes, 0, &[h, w, c], &[w as isize, 1, (h * w) as isize]).unwrap();
+        let to = ViewMut::strided(
+            &mut planes,
+            0,
+            &[h, w, c],
+            &[w as isize, 1, (h * w) as isize],
+        )
+        .unwrap();
         median_blur(&context(isa, 3), &options, from, to).unwrap();
         for (i, &v) in expected.iter().enumerate() {
             assert_eq!(planes[i % c * h * w + i / c], v, "ksize {ksize} at {i}");
@@ -270,13 +318,34 @@ fn errors_name_both_sides() {
             border: MedianBorder::Replicate,
         };
         let mut out = vec![0u8; 12];
-        median_blur(&ctx, &options, view(&image, &[3, 4]), view_mut(&mut out, shape)).unwrap_err()
+        median_blur(
+            &ctx,
+            &options,
+            view(&image, &[3, 4]),
+            view_mut(&mut out, shape),
+        )
+        .unwrap_err()
     };
     for (ksize, shape, status, message) in [
-        (0, &[3, 4], Status::InvalidArgument, "ksize is 0, expected an odd"),
-        (4, &[3, 4], Status::InvalidArgument, "ksize is 4, expected an odd"),
+        (
+            0,
+            &[3, 4],
+            Status::InvalidArgument,
+            "ksize is 0, expected an odd",
+        ),
+        (
+            4,
+            &[3, 4],
+            Status::InvalidArgument,
+            "ksize is 4, expected an odd",
+        ),
         (32769, &[3, 4], Status::InvalidArgument, "ksize is 32769"),
-        (3, &[4, 3], Status::ShapeMismatch, "output has shape [4, 3], image has [3, 4]"),
+        (
+            3,
+            &[4, 3],
+            Status::ShapeMismatch,
+            "output has shape [4, 3], image has [3, 4]",
+        ),
     ] {
         let error = call(ksize, shape);
         assert_eq!(error.status(), status);
@@ -287,5 +356,11 @@ fn errors_name_both_sides() {
         border: MedianBorder::Replicate,
     };
     let none: [u8; 0] = [];
-    median_blur(&ctx, &options, view(&none, &[0, 4]), view_mut(&mut [], &[0, 4])).unwrap();
+    median_blur(
+        &ctx,
+        &options,
+        view(&none, &[0, 4]),
+        view_mut(&mut [], &[0, 4]),
+    )
+    .unwrap();
 }

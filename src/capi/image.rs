@@ -241,10 +241,8 @@ pub unsafe extern "C" fn omma_image_to_tensor(
             let call = Call::new(OP, ctx)?;
             (call, call.params(params)?)
         };
-        let known = OMMA_IMAGE_SWAP_RB
-            | OMMA_IMAGE_LETTERBOX
-            | OMMA_IMAGE_PAD_VALUE
-            | OMMA_IMAGE_ANTIALIAS;
+        let known =
+            OMMA_IMAGE_SWAP_RB | OMMA_IMAGE_LETTERBOX | OMMA_IMAGE_PAD_VALUE | OMMA_IMAGE_ANTIALIAS;
         flags(OP, p.flags, known)?;
         let defaults = ImageToTensor::default();
         let options = ImageToTensor {

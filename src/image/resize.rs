@@ -127,7 +127,11 @@ impl Resize {
             self.coordinates
         );
         ensure!(
-            !self.antialias || matches!(self.interpolation, Interpolation::Linear | Interpolation::Cubic),
+            !self.antialias
+                || matches!(
+                    self.interpolation,
+                    Interpolation::Linear | Interpolation::Cubic
+                ),
             InvalidArgument,
             "{op}: antialias is for interpolation linear and cubic, interpolation is {:?}",
             self.interpolation
@@ -222,7 +226,11 @@ pub fn resize<T: Sample>(
     if src == dst {
         copy(ctx, from, to)?;
     } else if options.interpolation == Interpolation::Nearest {
-        let (across, down) = axes(options.coordinates.or_default(options.interpolation), src, dst);
+        let (across, down) = axes(
+            options.coordinates.or_default(options.interpolation),
+            src,
+            dst,
+        );
         nearest::resize(ctx, from, to, across, down)?;
     } else {
         options.smooth(ctx, from, dst, &to)?;

@@ -63,7 +63,9 @@ fn median(ksize: i32, border: i32, image: Arg, output: Arg) -> Case {
         }),
         args: vec![image.any_shape(), output.any_shape()],
         // SAFETY: the harness passes pointers as the export wants them, or NULL.
-        call: Box::new(|ctx, params, t| unsafe { omma_median_blur(ctx, params.cast(), t[0], t[1]) }),
+        call: Box::new(|ctx, params, t| unsafe {
+            omma_median_blur(ctx, params.cast(), t[0], t[1])
+        }),
         in_place: false,
     }
 }

@@ -189,7 +189,11 @@ impl<'a> FilterU8<'a> {
             let (least, most) = (simd.splat_i32(0), simd.splat_i32(255));
             let begin = 4 * groups.start;
             for vector in begin..4 * groups.end {
-                let from = if vector / 4 < self.careful { rows } else { tails };
+                let from = if vector / 4 < self.careful {
+                    rows
+                } else {
+                    tails
+                };
                 let offsets = offsets.add(vector * S::BLOCKS * PARTS);
                 let weights = weights.add(vector * runs * 2 * words);
                 let mut sums = [rounding; 2];

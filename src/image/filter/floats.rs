@@ -130,13 +130,15 @@ impl<'a> FilterF32<'a> {
                                 _ => simd.load_float_quads_ptr(from, at),
                             };
                             sum = simd.fma(a, simd.load_ptr(weights.add(tap * S::LANES)), sum);
-                            sum = simd.fma(b, simd.load_ptr(weights.add((tap + 1) * S::LANES)), sum);
+                            sum =
+                                simd.fma(b, simd.load_ptr(weights.add((tap + 1) * S::LANES)), sum);
                         }
                         simd.store_ptr(out.add(i * S::LANES), sum);
                     }
                     _ => {
                         for tap in 0..taps {
-                            let v = simd.load_float_blocks_ptr(from.wrapping_add(tap * channels), at);
+                            let v =
+                                simd.load_float_blocks_ptr(from.wrapping_add(tap * channels), at);
                             sum = simd.fma(v, simd.load_ptr(weights.add(tap * S::LANES)), sum);
                         }
                         let to = out.add(i * S::BLOCKS * channels);

@@ -92,7 +92,11 @@ impl Taps {
 
     /// How far from its centre a wide filter has weights, in source samples.
     fn reach(kernel: Kernel, axis: &Axis) -> f64 {
-        let widths = if kernel == Kernel::WideLinear { 1.0 } else { 2.0 };
+        let widths = if kernel == Kernel::WideLinear {
+            1.0
+        } else {
+            2.0
+        };
         widths * axis.scale().max(1.0)
     }
 
@@ -121,7 +125,11 @@ impl Taps {
         let sum: f64 = (begin..end).map(weight).sum();
         for at in begin..end.min(first + weights.len()) {
             // A sum of zero takes a window of one sample that lies on the filter's end.
-            weights[at - first] = if sum == 0.0 { 1.0 / (end - begin) as f64 } else { weight(at) / sum } as f32;
+            weights[at - first] = if sum == 0.0 {
+                1.0 / (end - begin) as f64
+            } else {
+                weight(at) / sum
+            } as f32;
         }
         first
     }

@@ -124,10 +124,18 @@ impl<'a, T: Weighed> PlainFilter<'a, T> {
     fn along_x(&self, row: &[T], out: &mut [T::Sum]) {
         let channels = self.dst.channels;
         let weights = self.weights.chunks_exact(self.taps);
-        for ((out, weights), &first) in out.chunks_exact_mut(channels).zip(weights).zip(&*self.firsts) {
+        for ((out, weights), &first) in out
+            .chunks_exact_mut(channels)
+            .zip(weights)
+            .zip(&*self.firsts)
+        {
             for (c, out) in out.iter_mut().enumerate() {
-                let samples = row[first as usize * channels + c..].iter().step_by(channels);
-                let sum = samples.zip(weights).fold(T::ZERO, |sum, (v, &weight)| v.across(weight, sum));
+                let samples = row[first as usize * channels + c..]
+                    .iter()
+                    .step_by(channels);
+                let sum = samples
+                    .zip(weights)
+                    .fold(T::ZERO, |sum, (v, &weight)| v.across(weight, sum));
                 *out = T::between(sum, self.wide);
             }
         }
@@ -169,9 +177,12 @@ impl<T: Weighed> Producer<T> for PlainFilter<'_, T> {
             unsafe {
                 let run = sink.place(y, 0, row, spare);
                 for (x, out) in run.iter_mut().enumerate() {
-                    let sum = weights.iter().enumerate().fold(T::ZERO, |sum, (i, &weight)| {
-                        T::down(held[(top + i) % taps * row + x], weight, sum)
-                    });
+                    let sum = weights
+                        .iter()
+                        .enumerate()
+                        .fold(T::ZERO, |sum, (i, &weight)| {
+                            T::down(held[(top + i) % taps * row + x], weight, sum)
+                        });
                     *out = T::result(sum, self.wide);
                 }
                 let run: *const [T] = run;

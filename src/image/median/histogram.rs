@@ -199,7 +199,8 @@ impl Histograms<'_> {
 
     /// Bytes of scratch for [`run`](Self::run).
     fn scratch<C: Element>(&self) -> usize {
-        Pieces::bytes::<C>((BINS + 1) * BINS * self.columns()) + 2 * Pieces::bytes::<u8>(self.columns())
+        Pieces::bytes::<C>((BINS + 1) * BINS * self.columns())
+            + 2 * Pieces::bytes::<u8>(self.columns())
     }
 
     /// The values of a channel in the columns from `start - ksize / 2` on, of row `y - before`.
@@ -301,7 +302,10 @@ impl Histograms<'_> {
                 let count = RUN.min(width - first);
                 // The upper level: the bin of each pixel, with the window's counts, and the pixels of each bin.
                 let mut seen = 0u32;
-                let (enters, leaves) = (&upper[first + ksize - 1..][..count], &upper[first..][..count]);
+                let (enters, leaves) = (
+                    &upper[first + ksize - 1..][..count],
+                    &upper[first..][..count],
+                );
                 for i in 0..count {
                     add(&mut window, &enters[i]);
                     windows[i][1..].copy_from_slice(&window);
@@ -320,7 +324,10 @@ impl Histograms<'_> {
                     let to = RUN - mask.leading_zeros() as usize;
                     let columns = &lower[bin * columns..(bin + 1) * columns];
                     let mut counts = lowers[bin].at(first + from, columns, ksize);
-                    let (enters, leaves) = (&columns[first + ksize - 1..][..count], &columns[first..][..count]);
+                    let (enters, leaves) = (
+                        &columns[first + ksize - 1..][..count],
+                        &columns[first..][..count],
+                    );
                     let mut i = from;
                     while i < to.min(count) {
                         add(&mut counts, &enters[i]);

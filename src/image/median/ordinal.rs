@@ -77,14 +77,22 @@ impl Ranks<'_> {
     /// Bytes of scratch for [`run`](Self::run).
     fn scratch(&self) -> usize {
         let seen = self.seen();
-        Pieces::bytes::<u64>(seen) + Pieces::bytes::<u32>(seen) + Pieces::bytes::<u64>(seen / 64 + 1)
+        Pieces::bytes::<u64>(seen)
+            + Pieces::bytes::<u32>(seen)
+            + Pieces::bytes::<u64>(seen / 64 + 1)
     }
 
     /// Makes a block of a channel.
     ///
     /// # Safety
     /// Nobody else has it.
-    unsafe fn run(&self, rows: Range<usize>, columns: Range<usize>, channel: usize, scratch: &mut [u8]) {
+    unsafe fn run(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        channel: usize,
+        scratch: &mut [u8],
+    ) {
         let (ksize, size) = (self.ksize, self.src.size);
         let half = ksize / 2;
         let (height, width) = (rows.len() + ksize - 1, columns.len() + ksize - 1);
@@ -113,7 +121,11 @@ impl Ranks<'_> {
             ranks[place as u32 as usize] = rank as u32;
         }
         words.fill(0);
-        let mut window = Window { words, at: 0, before: 0 };
+        let mut window = Window {
+            words,
+            at: 0,
+            before: 0,
+        };
         for row in ranks.chunks_exact(width).take(ksize) {
             row[..ksize].iter().for_each(|&rank| window.insert(rank));
         }
@@ -159,7 +171,10 @@ impl Median for f32 {
     ) -> Result<()> {
         let size = src.size;
         // Large beside the window, small beside the caches.
-        let block = (2 * ksize).clamp(32, 128).max(ksize).min(size.height.max(size.width));
+        let block = (2 * ksize)
+            .clamp(32, 128)
+            .max(ksize)
+            .min(size.height.max(size.width));
         let filter = Ranks {
             src,
             dst,

@@ -249,16 +249,36 @@ unsafe fn medians<T: Ordered, S: Narrow, const K: usize>(
         // Pairs and fours begin at the columns of all windows but the last.
         for at in (0..len + (K - 2) * c).step_by(lanes) {
             match K {
-                5 => store::<T, S, _>(simd, pair5::<T, S, _>(simd, &two(sorted, at, c)), pairs.at(at)),
-                7 => store::<T, S, _>(simd, pair7::<T, S, _>(simd, &two(sorted, at, c)), pairs.at(at)),
-                9 => store::<T, S, _>(simd, pair9::<T, S, _>(simd, &two(sorted, at, c)), pairs.at(at)),
+                5 => store::<T, S, _>(
+                    simd,
+                    pair5::<T, S, _>(simd, &two(sorted, at, c)),
+                    pairs.at(at),
+                ),
+                7 => store::<T, S, _>(
+                    simd,
+                    pair7::<T, S, _>(simd, &two(sorted, at, c)),
+                    pairs.at(at),
+                ),
+                9 => store::<T, S, _>(
+                    simd,
+                    pair9::<T, S, _>(simd, &two(sorted, at, c)),
+                    pairs.at(at),
+                ),
                 _ => {}
             }
         }
         for at in (0..len + (K - 4.min(K)) * c).step_by(lanes) {
             match K {
-                7 => store::<T, S, _>(simd, four7::<T, S, _>(simd, &two(pairs, at, 2 * c)), fours.at(at)),
-                9 => store::<T, S, _>(simd, four9::<T, S, _>(simd, &two(pairs, at, 2 * c)), fours.at(at)),
+                7 => store::<T, S, _>(
+                    simd,
+                    four7::<T, S, _>(simd, &two(pairs, at, 2 * c)),
+                    fours.at(at),
+                ),
+                9 => store::<T, S, _>(
+                    simd,
+                    four9::<T, S, _>(simd, &two(pairs, at, 2 * c)),
+                    fours.at(at),
+                ),
                 _ => {}
             }
         }
