@@ -11,11 +11,12 @@ TARGET  := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 comma   := ,
 
-.PHONY: help build demo test bench header install clean
+.PHONY: help build demo gallery test bench header install clean
 
 help:
 	@echo 'make build      libomma.so, libomma.a and the Rust library, in $(RELEASE)'
 	@echo 'make demo       the C++ example: finds the faces in a picture'
+	@echo 'make gallery    docs/gallery.jpg: image operators on a photo, before and after'
 	@echo 'make test       every check on every instruction set; emulates those this CPU lacks'
 	@echo 'make bench      omma beside its peers, on this machine; ONLY=nms,resize THREADS=1 PEERS=all QUICK=1 PUBLISH=1'
 	@echo 'make header     include/omma.h again, after a change of src/capi'
@@ -29,6 +30,11 @@ build:
 
 demo: build
 	$(MAKE) -C bindings/cpp/examples/detect_faces run
+
+gallery:
+	@benches/peers/install
+	@python3 bindings/cpp/examples/detect_faces/fetch.py target/demo
+	@target/bench/venv/bin/python tools/gallery/gallery.py target/demo/astronaut.png docs/gallery.jpg
 
 test:
 	@tools/test

@@ -42,7 +42,7 @@ fn reference<T: Noise>(
     let how = Resize {
         interpolation: options.interpolation,
         coordinates: options.coordinates,
-        antialias: false,
+        antialias: options.antialias,
     };
     let to = view_mut(&mut resized, &[h, w, c]);
     resize(ctx, &how, view(image, &[h0, w0, c]), to).unwrap();
@@ -128,7 +128,11 @@ fn the_recipe_with_opencv() {
 }
 
 fn random_options(random: &mut Random, c: usize) -> ImageToTensor {
-    let interpolation = [Interpolation::Linear, Interpolation::Area][random.range(0, 1)];
+    let interpolation = [
+        Interpolation::Linear,
+        Interpolation::Cubic,
+        Interpolation::Area,
+    ][random.range(0, 2)];
     ImageToTensor {
         interpolation,
         scale: [None, Some(1.0), Some(0.5)][random.range(0, 2)],
@@ -147,6 +151,7 @@ fn random_options(random: &mut Random, c: usize) -> ImageToTensor {
                 Coordinates::Asymmetric,
             ][random.range(0, 2)],
         },
+        antialias: interpolation != Interpolation::Area && random.range(0, 1) == 0,
     }
 }
 

@@ -20,7 +20,7 @@ def picture(h: int, w: int, channels: int, dtype: type) -> np.ndarray:
 
 def touched(size: tuple[int, int], interpolation: str) -> float:
     """Pixels of 1920x1080 that the result depends on: two of a line for each sample of linear, all for area."""
-    samples = {"nearest": 1, "linear": 2}.get(interpolation, 1920)
+    samples = {"nearest": 1, "linear": 2, "cubic": 4}.get(interpolation, 1920)
     return float(min(1080, samples * size[0]) * min(1920, samples * size[1]))
 
 
@@ -43,7 +43,7 @@ def resize(
 
         def opencv(threads: int) -> Contestant:
             cv2 = packages.load("opencv")
-            flag = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST, "area": cv2.INTER_AREA}[interpolation]
+            flag = getattr(cv2, f"INTER_{interpolation.upper()}")
             out = np.empty(shape, dtype)
             return writing(lambda: cv2.resize(img, size[::-1], out, interpolation=flag), out)
 
@@ -51,6 +51,67 @@ def resize(
 
     moved = item * channels * (touched(size, interpolation) + float(math.prod(size)))
     return Row("resize", name, contestants, AGREE[dtype], 0, moved, axis, extent)
+
+
+def antialiased(interpolation: str, size: tuple[int, int], name: str) -> Row:
+    """A picture of 1920x1080 of three bytes to `size` with torch's antialias."""
+
+    def contestants() -> dict[str, Maker]:
+        img = picture(1080, 1920, 3, np.uint8)
+        out = np.empty((*size, 3), np.uint8)
+
+        def omma(threads: int) -> Contestant:
+            import omma
+
+            ctx = context(threads)
+            return writing(lambda: omma.resize(img, size, interpolation, antialias=True, out=out, ctx=ctx), out)
+
+        def torch(threads: int) -> Contestant:
+            torch = packages.load("torch")
+            # Channels last, as the picture is: torch's fastest for bytes.
+            x = torch.from_numpy(img).permute(2, 0, 1)[None]
+            mode = f"bi{interpolation}"
+
+            def call() -> Any:
+                y = torch.nn.functional.interpolate(x, size, mode=mode, antialias=True)
+                return y[0].permute(1, 2, 0).numpy()
+
+            return Contestant(call, call)
+
+        return {"omma": omma, "torch": torch}
+
+    moved = 3 * (1080.0 * 1920 + math.prod(size))
+    return Row("resize", name, contestants, close(1), 0, moved)
+
+
+def median(kind: str, ksize: int, name: str, axis: str = "") -> Row:
+    """The median of windows of `ksize` on 1920x1080."""
+    dtype, channels = (np.uint8 if kind[:2] == "u8" else np.float32), int(kind[-1])
+
+    def contestants() -> dict[str, Maker]:
+        img = picture(1080, 1920, channels, dtype)
+        out = np.empty_like(img)
+
+        def omma(threads: int) -> Contestant:
+            import omma
+
+            ctx = context(threads)
+            return writing(lambda: omma.median_blur(img, ksize, out=out, ctx=ctx), out)
+
+        def opencv(threads: int) -> Contestant:
+            cv2 = packages.load("opencv")
+            mine = np.empty_like(img)
+            return writing(lambda: cv2.medianBlur(img, ksize, mine), mine)
+
+        return {"omma": omma, "opencv": opencv}
+
+    moved = 2.0 * img_bytes(channels, dtype)
+    return Row("median_blur", name, contestants, close(0), 0, moved, axis, ksize if axis else 0)
+
+
+def img_bytes(channels: int, dtype: type) -> int:
+    """Bytes of 1920x1080."""
+    return 1080 * 1920 * channels * np.dtype(dtype).itemsize
 
 
 # OpenCV's package takes a vendor's library for some sizes, which rounds coordinates its own way; without it
@@ -119,6 +180,15 @@ def rows() -> list[Row]:
         resize("f32c1", (640, 640), "linear f32c1 → 640²"),
         resize("f32c3", (640, 640), "linear f32c3 → 640²"),
         resize("u8c3", (640, 640), "area u8c3 → 640²", "area"),
+        resize("u8c3", (540, 960), "area u8c3 → 960x540", "area"),
+        resize("u8c3", (640, 640), "cubic u8c3 → 640²", "cubic"),
+        resize("u8c1", (640, 640), "cubic u8c1 → 640²", "cubic"),
+        resize("u8c3", (2160, 3840), "cubic u8c3 → 3840x2160", "cubic"),
+        resize("f32c3", (640, 640), "cubic f32c3 → 640²", "cubic"),
+        antialiased("linear", (640, 640), "linear antialias u8c3 → 640²"),
+        antialiased("cubic", (640, 640), "cubic antialias u8c3 → 640²"),
+        *(median("u8c1", k, f"u8c1 1920x1080 k{k}") for k in (3, 5, 7, 9, 15, 31)),
+        *(median("f32c1", k, f"f32c1 1920x1080 k{k}") for k in (3, 5)),
         image_to_tensor(224, False, "u8c3 1920x1080 → 224²"),
         image_to_tensor(640, True, "u8c3 1920x1080 → 640², letterbox"),
     ]
@@ -128,6 +198,8 @@ def rows() -> list[Row]:
             made.append(resize(kind, (side, side), f"linear {kind} → {side}²", axis=axis, extent=side))
         axis = "side of the output, area u8c3 from 1920x1080"
         made.append(resize("u8c3", (side, side), f"area u8c3 → {side}²", "area", axis, side))
+    for k in (3, 5, 7, 9, 11, 21, 41, 81, 161):
+        made.append(median("u8c1", k, f"u8c1 k{k}", "side of the window, u8c1 1920x1080"))
     for side in (112, 224, 448, 896):
         made.append(image_to_tensor(side, False, f"u8c3 → {side}²", "side of the tensor, from 1920x1080", side))
     return made
