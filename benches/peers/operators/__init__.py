@@ -1,7 +1,7 @@
 """The rows of each family: the table that omma is judged by, then sweeps that show how cost grows."""
 
 from ..rows import Row
-from . import attention, boxes, conv, gemm, image, nn, roi, warp
+from . import attention, boxes, cluster, conv, gemm, image, nn, roi, warp
 
 FAMILIES = {
     "conv": conv,
@@ -12,6 +12,7 @@ FAMILIES = {
     "roi": roi,
     "image": image,
     "warp": warp,
+    "cluster": cluster,
 }
 
 

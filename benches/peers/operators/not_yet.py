@@ -5,10 +5,6 @@ for something that omma has.
 """
 
 NOT_YET = [
-    ("kmeans", "10 iterations, 100000x64 k256", "faiss, sklearn"),
-    ("kmeans", "10 iterations, 100000x2 k9", "sklearn, faiss"),
-    ("kmeans", "10 iterations, 20000x784 k10", "sklearn, faiss"),
-    ("kmeans_assign", "100000x64 k256", "faiss"),
     ("knn", "1000 queries x 100000x128, k 10", "faiss"),
     ("match_descriptors", "2-nn, 2000x2000x128", "opencv"),
     ("mean_shift", "2000x2", "sklearn"),

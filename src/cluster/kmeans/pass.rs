@@ -376,7 +376,7 @@ impl Pass<'_> {
                     unsafe {
                         let at = v * S::LANES;
                         simd.store_i32_ptr(labels.as_mut_ptr().add(at), nearest.index[v]);
-                        let distance = simd.neg(nearest.best[v]);
+                        let distance = simd.sub(simd.zero(), nearest.best[v]);
                         simd.store_ptr(distances.as_mut_ptr().add(at), distance);
                     }
                 }
