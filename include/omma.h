@@ -198,6 +198,24 @@ template <typename T> inline T omma_init_()
 /** Images (N, H, W, C), weights (O, KH, KW, C / groups). */
 #define OMMA_LAYOUT_NHWC 1
 
+/** Points within the bandwidth count as one. */
+#define OMMA_MEAN_SHIFT_FLAT 0
+
+/** A point at distance r counts as `exp(-r² / (2 bandwidth²))`, as nothing from 8 bandwidths on. */
+#define OMMA_MEAN_SHIFT_GAUSSIAN 1
+
+/** In `flags`: seeds are the places of a lattice, one bandwidth apart, that points round to. */
+#define OMMA_MEAN_SHIFT_BIN_SEEDING 1
+
+/** In `flags`: points farther than the bandwidth from every centre get the label -1. */
+#define OMMA_MEAN_SHIFT_ORPHANS 2
+
+/** In `flags`: `ratio` is set. */
+#define OMMA_MATCH_RATIO 1
+
+/** In `flags`: `max_distance` is set. */
+#define OMMA_MATCH_MAX_DISTANCE 2
+
 /** The intersection is divided by the union. */
 #define OMMA_OVERLAP_UNION 0
 
@@ -342,23 +360,13 @@ typedef struct OmmaLinear OmmaLinear;
 /** What a function that can fail returns: `OMMA_OK` or the kind of failure. */
 typedef int32_t OmmaStatus;
 
-/** Options of `omma_attention`; zero in a field is its default. */
-typedef struct OmmaAttentionParams {
-    /** `sizeof(OmmaAttentionParams)`. */
+/** Which assignment is best. */
+typedef struct OmmaLinearAssignmentParams {
+    /** `sizeof(OmmaLinearAssignmentParams)`. */
     uint32_t struct_size;
-    /** `OMMA_ATTENTION_…`, combined by or. */
-    uint32_t flags;
-    /**
-     * With `OMMA_ATTENTION_CAUSAL` query i sees key j if j <= i + `causal_offset`. 0 aligns the
-     * first query with the first key; with the number of keys that a cache held before, new
-     * queries are aligned with the new keys at its end. May be negative.
-     */
-    int64_t causal_offset;
-    /** The factor of the products of queries and keys; 1 / sqrt(D) unless the flag is set. */
-    float scale;
-    /** c > 0 makes a logit x to c * tanh(x / c), before the mask; 0 does not. */
-    float softcap;
-} OmmaAttentionParams;
+    /** 0 for the least sum of costs, 1 for the largest. */
+    int32_t maximize;
+} OmmaLinearAssignmentParams;
 
 /** Where the data of a tensor is: DLPack's `DLDevice`. */
 typedef struct OmmaDevice {
@@ -400,6 +408,24 @@ typedef struct OmmaTensor {
     /** Bytes from `data` to the first element. */
     uint64_t byte_offset;
 } OmmaTensor;
+
+/** Options of `omma_attention`; zero in a field is its default. */
+typedef struct OmmaAttentionParams {
+    /** `sizeof(OmmaAttentionParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_ATTENTION_…`, combined by or. */
+    uint32_t flags;
+    /**
+     * With `OMMA_ATTENTION_CAUSAL` query i sees key j if j <= i + `causal_offset`. 0 aligns the
+     * first query with the first key; with the number of keys that a cache held before, new
+     * queries are aligned with the new keys at its end. May be negative.
+     */
+    int64_t causal_offset;
+    /** The factor of the products of queries and keys; 1 / sqrt(D) unless the flag is set. */
+    float scale;
+    /** c > 0 makes a logit x to c * tanh(x / c), before the mask; 0 does not. */
+    float softcap;
+} OmmaAttentionParams;
 
 /** How overlap is measured. */
 typedef struct OmmaBoxIouParams {
@@ -697,6 +723,48 @@ typedef struct OmmaLinearParams {
     uint32_t flags;
 } OmmaLinearParams;
 
+/** How to look for modes. */
+typedef struct OmmaMeanShiftParams {
+    /** `sizeof(OmmaMeanShiftParams)`. */
+    uint32_t struct_size;
+    /** A sum of `OMMA_MEAN_SHIFT_BIN_SEEDING` and `OMMA_MEAN_SHIFT_ORPHANS`, or 0. */
+    uint32_t flags;
+    /** The radius of the flat kernel, the standard deviation of the Gaussian one; positive. */
+    double bandwidth;
+    /** `OMMA_MEAN_SHIFT_FLAT` or `OMMA_MEAN_SHIFT_GAUSSIAN`. */
+    int32_t kernel;
+    /** 0. */
+    uint32_t reserved;
+    /** Points that must round to a place of the lattice to make it a seed; 0 means 1. */
+    int64_t min_bin_freq;
+    /** A seed moves that often at most, and once more; 0 means 300. */
+    int64_t max_iterations;
+} OmmaMeanShiftParams;
+
+/** What is near. */
+typedef struct OmmaKnnParams {
+    /** `sizeof(OmmaKnnParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_METRIC_…`. */
+    int32_t metric;
+} OmmaKnnParams;
+
+/** Which nearest neighbours are matches. */
+typedef struct OmmaMatchDescriptorsParams {
+    /** `sizeof(OmmaMatchDescriptorsParams)`. */
+    uint32_t struct_size;
+    /** A sum of `OMMA_MATCH_RATIO` and `OMMA_MATCH_MAX_DISTANCE`, or 0. */
+    uint32_t flags;
+    /** 1 for pairs alone that are each other's nearest; else 0. */
+    int32_t cross_check;
+    /** 0. */
+    uint32_t reserved;
+    /** With `OMMA_MATCH_RATIO`: only pairs closer than this times the distance of the second nearest; positive. */
+    double ratio;
+    /** With `OMMA_MATCH_MAX_DISTANCE`: only pairs no farther apart; not negative. */
+    double max_distance;
+} OmmaMatchDescriptorsParams;
+
 /** How boxes suppress each other. */
 typedef struct OmmaNmsParams {
     /** `sizeof(OmmaNmsParams)`. */
@@ -935,6 +1003,31 @@ typedef struct OmmaYoloDecodeParams {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * Assigns the rows of `cost` (N, M), f64 or f32, to columns, or columns to rows where these are fewer: of
+ * all ways to choose `min(N, M)` entries, no two in one row or column, one with the least sum (the largest, to
+ * maximise). The pairs go to `rows` and `cols` (`min(N, M)`) int64, by ascending row, and the sum to
+ * `total`, unless that is NULL.
+ *
+ * Plus infinity forbids a pair (minus infinity, to maximise); when every assignment needs such a pair the
+ * result is `OMMA_INVALID_ARGUMENT`, and so it is for NaN and the other infinity. Which of several optimal
+ * assignments comes out is not specified, and always the same.
+ *
+ * Arithmetic is in f64, for costs of f32, too: sums of whole numbers are the least there are, others but for
+ * the rounding of N numbers of the size of the costs that are chosen. Memory is that of a few rows and columns, and
+ * a copy of the costs only if neither rows nor columns are runs (or the shorter side is). One thread works.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `total` is NULL or valid for writing.
+ */
+OmmaStatus omma_linear_assignment(const struct OmmaContext *ctx,
+                                  const struct OmmaLinearAssignmentParams *params,
+                                  const struct OmmaTensor *cost,
+                                  const struct OmmaTensor *rows,
+                                  const struct OmmaTensor *cols,
+                                  double *total);
 
 /**
  * `output = softmax(scale * q · kᵀ + mask) · v` in float32, as torch's
@@ -1566,6 +1659,78 @@ void omma_linear_describe(const struct OmmaLinear *plan, char *text, size_t capa
  * `plan` is NULL or comes from `omma_linear_create` and was not destroyed.
  */
 void omma_linear_destroy(struct OmmaLinear *plan);
+
+/**
+ * Mean shift clustering of `x` (N, D) f32: each seed moves to the (weighted) mean of the points around it until
+ * it moves by no more than a thousandth of the bandwidth. Centres go to the first `count` rows of `centers` (C, D)
+ * f32, and the number of the nearest one to `labels` (N) int64. Seeds are `seeds` (S, D) f32 if not NULL, or the
+ * lattice of `OMMA_MEAN_SHIFT_BIN_SEEDING`, or `x`.
+ *
+ * Results are those of scikit-learn's `MeanShift`: centres are ordered by the number of points (the sum of weights)
+ * around them, then by coordinates, descending, and of centres closer than the bandwidth the first remains.
+ * Arithmetic is in f64. NaN and infinity are errors, and so is it when no point is within reach of any seed.
+ *
+ * When `centers` is too short, the result is `OMMA_BUFFER_TOO_SMALL`, `count` is the number of rows
+ * needed, and nothing else is written. As many as there are seeds always suffice.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_mean_shift(const struct OmmaContext *ctx,
+                           const struct OmmaMeanShiftParams *params,
+                           const struct OmmaTensor *x,
+                           const struct OmmaTensor *seeds,
+                           const struct OmmaTensor *labels,
+                           const struct OmmaTensor *centers,
+                           int64_t *count);
+
+/**
+ * The k nearest rows of `data` (N, D) for each row of `queries` (Q, D), both f32, by looking at all: their
+ * numbers to `indices` (Q, k) int64 and their distances to `distances` (Q, k) f32, the nearest first, equally
+ * near ones by number. k is the second dimension of the outputs, from 1 to 1024 and at most N.
+ *
+ * `OMMA_METRIC_INNER_PRODUCT` gives the largest products, descending. `covariance` (D, D), symmetric and positive
+ * definite, is for `OMMA_METRIC_MAHALANOBIS` alone and else NULL. The order is that of distances in f64, which
+ * are rounded once (Mahalanobis: of rows that were rounded to f32 after whitening). NaN and infinity are errors.
+ *
+ * Distances are never stored: memory beyond inputs and outputs is 12 bytes a result, 4 a row, and what some 200
+ * queries and `2 k` candidates of each take, for each thread.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors.
+ */
+OmmaStatus omma_knn(const struct OmmaContext *ctx,
+                    const struct OmmaKnnParams *params,
+                    const struct OmmaTensor *queries,
+                    const struct OmmaTensor *data,
+                    const struct OmmaTensor *covariance,
+                    const struct OmmaTensor *indices,
+                    const struct OmmaTensor *distances);
+
+/**
+ * Matches descriptors: for each row of `a` (N, D) the nearest row of `b` (M, D), if it passes all tests of
+ * `params`. The pairs (number in a, number in b) go to the first `count` rows of `pairs` (C, 2) int64, by ascending
+ * number in a, and their distances to those of `distances` (C) f32.
+ *
+ * f32 descriptors are compared by Euclidean distance; uint8 ones, of up to 4095 bytes, are strings of bits (ORB,
+ * BRIEF, AKAZE) and compared by Hamming distance. Of equally near ones the first is the nearest. The ratio test is
+ * on distances, not on their squares, and passes where `b` has one row. NaN and infinity are errors.
+ *
+ * When the outputs, which are equally long, are too short, the result is `OMMA_BUFFER_TOO_SMALL`, `count` is the
+ * length needed, and nothing else is written. N always suffices.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_match_descriptors(const struct OmmaContext *ctx,
+                                  const struct OmmaMatchDescriptorsParams *params,
+                                  const struct OmmaTensor *a,
+                                  const struct OmmaTensor *b,
+                                  const struct OmmaTensor *pairs,
+                                  const struct OmmaTensor *distances,
+                                  int64_t *count);
 
 /**
  * Greedy non-maximum suppression: of `boxes` (N, 4) f32 with `scores` (N) f32,

@@ -7,6 +7,7 @@
 //! one, because cbindgen makes `include/omma.h` from them.
 
 pub mod activation;
+pub mod assignment;
 pub mod attention;
 pub mod boxes;
 mod call;
@@ -18,6 +19,8 @@ pub mod image;
 pub mod kmeans;
 pub mod layout;
 pub mod linear;
+pub mod mean_shift;
+pub mod neighbours;
 pub mod nms;
 pub mod nn;
 pub mod norm;
@@ -28,6 +31,7 @@ pub mod tensor;
 pub mod yolo;
 
 pub use activation::*;
+pub use assignment::*;
 pub use attention::*;
 pub use boxes::*;
 pub use context::*;
@@ -38,6 +42,8 @@ pub use image::*;
 pub use kmeans::*;
 pub use layout::*;
 pub use linear::*;
+pub use mean_shift::*;
+pub use neighbours::*;
 pub use nms::*;
 pub use nn::*;
 pub use norm::*;
