@@ -201,11 +201,29 @@ template <typename T> inline T omma_init_()
 /** Images (N, H, W, C), weights (O, KH, KW, C / groups). */
 #define OMMA_LAYOUT_NHWC 1
 
+/** Points within the bandwidth count as one. */
+#define OMMA_MEAN_SHIFT_FLAT 0
+
+/** A point at distance r counts as `exp(-r² / (2 bandwidth²))`, as nothing from 8 bandwidths on. */
+#define OMMA_MEAN_SHIFT_GAUSSIAN 1
+
+/** In `flags`: seeds are the places of a lattice, one bandwidth apart, that points round to. */
+#define OMMA_MEAN_SHIFT_BIN_SEEDING 1
+
+/** In `flags`: points farther than the bandwidth from every centre get the label -1. */
+#define OMMA_MEAN_SHIFT_ORPHANS 2
+
 /** Beyond the border lies the nearest pixel. */
 #define OMMA_MEDIAN_BORDER_REPLICATE 0
 
 /** Beyond the border everything is zero. */
 #define OMMA_MEDIAN_BORDER_CONSTANT 1
+
+/** In `flags`: `ratio` is set. */
+#define OMMA_MATCH_RATIO 1
+
+/** In `flags`: `max_distance` is set. */
+#define OMMA_MATCH_MAX_DISTANCE 2
 
 /** The intersection is divided by the union. */
 #define OMMA_OVERLAP_UNION 0
@@ -306,6 +324,18 @@ template <typename T> inline T omma_init_()
 /** Truth value in a byte. */
 #define OMMA_DTYPE_BOOL 6
 
+/**
+ * In `OmmaTransformerEncoderLayerParams::flags`: normalizes what goes into attention and feed-forward,
+ * instead of the sums that come out.
+ */
+#define OMMA_ENCODER_LAYER_NORM_FIRST 1
+
+/** In `OmmaTransformerEncoderLayerParams::flags`: a row sees itself and those before it. */
+#define OMMA_ENCODER_LAYER_CAUSAL 2
+
+/** In `OmmaTransformerEncoderLayerParams::flags`: `eps` is set. */
+#define OMMA_ENCODER_LAYER_EPS 4
+
 /** Outside of an image `abcd` is a value: `vv|abcd|vv`. */
 #define OMMA_BORDER_CONSTANT 0
 
@@ -335,18 +365,6 @@ template <typename T> inline T omma_init_()
 
 /** A flag of `OmmaGridSampleParams`: -1 and 1 are the centres of the corner pixels. */
 #define OMMA_GRID_SAMPLE_ALIGN_CORNERS 1
-
-/**
- * In `OmmaTransformerEncoderLayerParams::flags`: normalizes what goes into attention and feed-forward,
- * instead of the sums that come out.
- */
-#define OMMA_ENCODER_LAYER_NORM_FIRST 1
-
-/** In `OmmaTransformerEncoderLayerParams::flags`: a row sees itself and those before it. */
-#define OMMA_ENCODER_LAYER_CAUSAL 2
-
-/** In `OmmaTransformerEncoderLayerParams::flags`: `eps` is set. */
-#define OMMA_ENCODER_LAYER_EPS 4
 
 /** A head (B, 4 + C, N): centre and size in pixels, class scores; as YOLOv8 and later are exported. */
 #define OMMA_YOLO_V8 0
@@ -408,23 +426,13 @@ typedef struct OmmaTransformerEncoderLayer OmmaTransformerEncoderLayer;
 /** What a function that can fail returns: `OMMA_OK` or the kind of failure. */
 typedef int32_t OmmaStatus;
 
-/** Options of `omma_attention`; zero in a field is its default. */
-typedef struct OmmaAttentionParams {
-    /** `sizeof(OmmaAttentionParams)`. */
+/** Which assignment is best. */
+typedef struct OmmaLinearAssignmentParams {
+    /** `sizeof(OmmaLinearAssignmentParams)`. */
     uint32_t struct_size;
-    /** `OMMA_ATTENTION_…`, combined by or. */
-    uint32_t flags;
-    /**
-     * With `OMMA_ATTENTION_CAUSAL` query i sees key j if j <= i + `causal_offset`. 0 aligns the
-     * first query with the first key; with the number of keys that a cache held before, new
-     * queries are aligned with the new keys at its end. May be negative.
-     */
-    int64_t causal_offset;
-    /** The factor of the products of queries and keys; 1 / sqrt(D) unless the flag is set. */
-    float scale;
-    /** c > 0 makes a logit x to c * tanh(x / c), before the mask; 0 does not. */
-    float softcap;
-} OmmaAttentionParams;
+    /** 0 for the least sum of costs, 1 for the largest. */
+    int32_t maximize;
+} OmmaLinearAssignmentParams;
 
 /** Where the data of a tensor is: DLPack's `DLDevice`. */
 typedef struct OmmaDevice {
@@ -466,6 +474,24 @@ typedef struct OmmaTensor {
     /** Bytes from `data` to the first element. */
     uint64_t byte_offset;
 } OmmaTensor;
+
+/** Options of `omma_attention`; zero in a field is its default. */
+typedef struct OmmaAttentionParams {
+    /** `sizeof(OmmaAttentionParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_ATTENTION_…`, combined by or. */
+    uint32_t flags;
+    /**
+     * With `OMMA_ATTENTION_CAUSAL` query i sees key j if j <= i + `causal_offset`. 0 aligns the
+     * first query with the first key; with the number of keys that a cache held before, new
+     * queries are aligned with the new keys at its end. May be negative.
+     */
+    int64_t causal_offset;
+    /** The factor of the products of queries and keys; 1 / sqrt(D) unless the flag is set. */
+    float scale;
+    /** c > 0 makes a logit x to c * tanh(x / c), before the mask; 0 does not. */
+    float softcap;
+} OmmaAttentionParams;
 
 /** How overlap is measured. */
 typedef struct OmmaBoxIouParams {
@@ -775,6 +801,24 @@ typedef struct OmmaLinearParams {
     uint32_t flags;
 } OmmaLinearParams;
 
+/** How to look for modes. */
+typedef struct OmmaMeanShiftParams {
+    /** `sizeof(OmmaMeanShiftParams)`. */
+    uint32_t struct_size;
+    /** A sum of `OMMA_MEAN_SHIFT_BIN_SEEDING` and `OMMA_MEAN_SHIFT_ORPHANS`, or 0. */
+    uint32_t flags;
+    /** The radius of the flat kernel, the standard deviation of the Gaussian one; positive. */
+    double bandwidth;
+    /** `OMMA_MEAN_SHIFT_FLAT` or `OMMA_MEAN_SHIFT_GAUSSIAN`. */
+    int32_t kernel;
+    /** 0. */
+    uint32_t reserved;
+    /** Points that must round to a place of the lattice to make it a seed; 0 means 1. */
+    int64_t min_bin_freq;
+    /** A seed moves that often at most, and once more; 0 means 300. */
+    int64_t max_iterations;
+} OmmaMeanShiftParams;
+
 /** Options of `omma_median_blur`. */
 typedef struct OmmaMedianBlurParams {
     /** `sizeof(OmmaMedianBlurParams)`. */
@@ -802,6 +846,30 @@ typedef struct OmmaMultiHeadAttentionParams {
     /** As in `OmmaAttentionParams`. */
     float softcap;
 } OmmaMultiHeadAttentionParams;
+
+/** What is near. */
+typedef struct OmmaKnnParams {
+    /** `sizeof(OmmaKnnParams)`. */
+    uint32_t struct_size;
+    /** An `OMMA_METRIC_…`. */
+    int32_t metric;
+} OmmaKnnParams;
+
+/** Which nearest neighbours are matches. */
+typedef struct OmmaMatchDescriptorsParams {
+    /** `sizeof(OmmaMatchDescriptorsParams)`. */
+    uint32_t struct_size;
+    /** A sum of `OMMA_MATCH_RATIO` and `OMMA_MATCH_MAX_DISTANCE`, or 0. */
+    uint32_t flags;
+    /** 1 for pairs alone that are each other's nearest; else 0. */
+    int32_t cross_check;
+    /** 0. */
+    uint32_t reserved;
+    /** With `OMMA_MATCH_RATIO`: only pairs closer than this times the distance of the second nearest; positive. */
+    double ratio;
+    /** With `OMMA_MATCH_MAX_DISTANCE`: only pairs no farther apart; not negative. */
+    double max_distance;
+} OmmaMatchDescriptorsParams;
 
 /** How boxes suppress each other. */
 typedef struct OmmaNmsParams {
@@ -994,6 +1062,37 @@ typedef struct OmmaRoiPoolParams {
     int32_t output_size[2];
 } OmmaRoiPoolParams;
 
+/** Options of a feed-forward network; zero in a field is its default. */
+typedef struct OmmaFeedForwardParams {
+    /** `sizeof(OmmaFeedForwardParams)`. */
+    uint32_t struct_size;
+    /**
+     * An `OMMA_ACTIVATION_…` other than `OMMA_ACTIVATION_PRELU`, between the two layers; 0 is
+     * `OMMA_ACTIVATION_RELU`.
+     */
+    int32_t activation;
+    /** The factor of `OMMA_ACTIVATION_LEAKY_RELU`; 0 is 0.01. */
+    float negative_slope;
+    /** 0. */
+    uint32_t flags;
+} OmmaFeedForwardParams;
+
+/** Options of an encoder layer. `num_heads` is required, zero in another field is its default. */
+typedef struct OmmaTransformerEncoderLayerParams {
+    /** `sizeof(OmmaTransformerEncoderLayerParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_ENCODER_LAYER_…`, combined by or. */
+    uint32_t flags;
+    /** Heads that the features are cut into. */
+    int32_t num_heads;
+    /** As in `OmmaFeedForwardParams`. */
+    int32_t activation;
+    /** The factor of `OMMA_ACTIVATION_LEAKY_RELU`; 0 is 0.01. */
+    float negative_slope;
+    /** Added to the variances of the normalizations; 1e-5 unless the flag is set. */
+    float eps;
+} OmmaTransformerEncoderLayerParams;
+
 /** Options of `omma_warp_affine`; zero in a field is its default. */
 typedef struct OmmaWarpAffineParams {
     /** `sizeof(OmmaWarpAffineParams)`. */
@@ -1068,37 +1167,6 @@ typedef struct OmmaGridSampleParams {
     uint32_t flags;
 } OmmaGridSampleParams;
 
-/** Options of a feed-forward network; zero in a field is its default. */
-typedef struct OmmaFeedForwardParams {
-    /** `sizeof(OmmaFeedForwardParams)`. */
-    uint32_t struct_size;
-    /**
-     * An `OMMA_ACTIVATION_…` other than `OMMA_ACTIVATION_PRELU`, between the two layers; 0 is
-     * `OMMA_ACTIVATION_RELU`.
-     */
-    int32_t activation;
-    /** The factor of `OMMA_ACTIVATION_LEAKY_RELU`; 0 is 0.01. */
-    float negative_slope;
-    /** 0. */
-    uint32_t flags;
-} OmmaFeedForwardParams;
-
-/** Options of an encoder layer. `num_heads` is required, zero in another field is its default. */
-typedef struct OmmaTransformerEncoderLayerParams {
-    /** `sizeof(OmmaTransformerEncoderLayerParams)`. */
-    uint32_t struct_size;
-    /** `OMMA_ENCODER_LAYER_…`, combined by or. */
-    uint32_t flags;
-    /** Heads that the features are cut into. */
-    int32_t num_heads;
-    /** As in `OmmaFeedForwardParams`. */
-    int32_t activation;
-    /** The factor of `OMMA_ACTIVATION_LEAKY_RELU`; 0 is 0.01. */
-    float negative_slope;
-    /** Added to the variances of the normalizations; 1e-5 unless the flag is set. */
-    float eps;
-} OmmaTransformerEncoderLayerParams;
-
 /** How a head of YOLO is read. */
 typedef struct OmmaYoloDecodeParams {
     /** `sizeof(OmmaYoloDecodeParams)`. */
@@ -1146,6 +1214,31 @@ typedef struct OmmaYoloDecodeParams {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * Assigns the rows of `cost` (N, M), f64 or f32, to columns, or columns to rows where these are fewer: of
+ * all ways to choose `min(N, M)` entries, no two in one row or column, one with the least sum (the largest, to
+ * maximise). The pairs go to `rows` and `cols` (`min(N, M)`) int64, by ascending row, and the sum to
+ * `total`, unless that is NULL.
+ *
+ * Plus infinity forbids a pair (minus infinity, to maximise); when every assignment needs such a pair the
+ * result is `OMMA_INVALID_ARGUMENT`, and so it is for NaN and the other infinity. Which of several optimal
+ * assignments comes out is not specified, and always the same.
+ *
+ * Arithmetic is in f64, for costs of f32, too: sums of whole numbers are the least there are, others but for
+ * the rounding of N numbers of the size of the costs that are chosen. Memory is that of a few rows and columns, and
+ * a copy of the costs only if neither rows nor columns are runs (or the shorter side is). One thread works.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `total` is NULL or valid for writing.
+ */
+OmmaStatus omma_linear_assignment(const struct OmmaContext *ctx,
+                                  const struct OmmaLinearAssignmentParams *params,
+                                  const struct OmmaTensor *cost,
+                                  const struct OmmaTensor *rows,
+                                  const struct OmmaTensor *cols,
+                                  double *total);
 
 /**
  * `output = softmax(scale * q · kᵀ + mask) · v` in float32, as torch's
@@ -1811,6 +1904,31 @@ void omma_linear_describe(const struct OmmaLinear *plan, char *text, size_t capa
 void omma_linear_destroy(struct OmmaLinear *plan);
 
 /**
+ * Mean shift clustering of `x` (N, D) f32: each seed moves to the (weighted) mean of the points around it until
+ * it moves by no more than a thousandth of the bandwidth. Centres go to the first `count` rows of `centers` (C, D)
+ * f32, and the number of the nearest one to `labels` (N) int64. Seeds are `seeds` (S, D) f32 if not NULL, or the
+ * lattice of `OMMA_MEAN_SHIFT_BIN_SEEDING`, or `x`.
+ *
+ * Results are those of scikit-learn's `MeanShift`: centres are ordered by the number of points (the sum of weights)
+ * around them, then by coordinates, descending, and of centres closer than the bandwidth the first remains.
+ * Arithmetic is in f64. NaN and infinity are errors, and so is it when no point is within reach of any seed.
+ *
+ * When `centers` is too short, the result is `OMMA_BUFFER_TOO_SMALL`, `count` is the number of rows
+ * needed, and nothing else is written. As many as there are seeds always suffice.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_mean_shift(const struct OmmaContext *ctx,
+                           const struct OmmaMeanShiftParams *params,
+                           const struct OmmaTensor *x,
+                           const struct OmmaTensor *seeds,
+                           const struct OmmaTensor *labels,
+                           const struct OmmaTensor *centers,
+                           int64_t *count);
+
+/**
  * The median of the `ksize` by `ksize` window around each pixel, channel by channel.
  *
  * `image` and `output` are (H, W, C) or (H, W), both uint8 or both float32, of the same shape, with any number of channels
@@ -1928,6 +2046,53 @@ void omma_multi_head_attention_describe(const struct OmmaMultiHeadAttention *pla
  * `plan` is NULL or comes from `omma_multi_head_attention_create` and was not destroyed.
  */
 void omma_multi_head_attention_destroy(struct OmmaMultiHeadAttention *plan);
+
+/**
+ * The k nearest rows of `data` (N, D) for each row of `queries` (Q, D), both f32, by looking at all: their
+ * numbers to `indices` (Q, k) int64 and their distances to `distances` (Q, k) f32, the nearest first, equally
+ * near ones by number. k is the second dimension of the outputs, from 1 to 1024 and at most N.
+ *
+ * `OMMA_METRIC_INNER_PRODUCT` gives the largest products, descending. `covariance` (D, D), symmetric and positive
+ * definite, is for `OMMA_METRIC_MAHALANOBIS` alone and else NULL. The order is that of distances in f64, which
+ * are rounded once (Mahalanobis: of rows that were rounded to f32 after whitening). NaN and infinity are errors.
+ *
+ * Distances are never stored: memory beyond inputs and outputs is 12 bytes a result, 4 a row, and what some 200
+ * queries and `2 k` candidates of each take, for each thread.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors.
+ */
+OmmaStatus omma_knn(const struct OmmaContext *ctx,
+                    const struct OmmaKnnParams *params,
+                    const struct OmmaTensor *queries,
+                    const struct OmmaTensor *data,
+                    const struct OmmaTensor *covariance,
+                    const struct OmmaTensor *indices,
+                    const struct OmmaTensor *distances);
+
+/**
+ * Matches descriptors: for each row of `a` (N, D) the nearest row of `b` (M, D), if it passes all tests of
+ * `params`. The pairs (number in a, number in b) go to the first `count` rows of `pairs` (C, 2) int64, by ascending
+ * number in a, and their distances to those of `distances` (C) f32.
+ *
+ * f32 descriptors are compared by Euclidean distance; uint8 ones, of up to 4095 bytes, are strings of bits (ORB,
+ * BRIEF, AKAZE) and compared by Hamming distance. Of equally near ones the first is the nearest. The ratio test is
+ * on distances, not on their squares, and passes where `b` has one row. NaN and infinity are errors.
+ *
+ * When the outputs, which are equally long, are too short, the result is `OMMA_BUFFER_TOO_SMALL`, `count` is the
+ * length needed, and nothing else is written. N always suffices.
+ *
+ * The caller ensures:
+ * Pointers are NULL or valid as documented for contexts, params and tensors;
+ * `count` is NULL or valid for writing.
+ */
+OmmaStatus omma_match_descriptors(const struct OmmaContext *ctx,
+                                  const struct OmmaMatchDescriptorsParams *params,
+                                  const struct OmmaTensor *a,
+                                  const struct OmmaTensor *b,
+                                  const struct OmmaTensor *pairs,
+                                  const struct OmmaTensor *distances,
+                                  int64_t *count);
 
 /**
  * Greedy non-maximum suppression: of `boxes` (N, 4) f32 with `scores` (N) f32,
@@ -2417,153 +2582,6 @@ const char *omma_status_name(OmmaStatus status);
 const char *omma_last_error(void);
 
 /**
- * Warps an image by a matrix of two rows.
- *
- * `matrix` takes a place `(x, y)` of the image to `(m0 x + m1 y + m2, m3 x + m4 y + m5)` of the output and is inverted;
- * with `OMMA_WARP_INVERSE` it takes a place of the output to where its sample is in the image. The centre of the first pixel is (0, 0).
- *
- * `image` and `output` are (H, W, C) or (H, W), both uint8 or both float32, with the same one to four channels, of any two sizes and
- * with any strides. They may not overlap in memory. An output without pixels is legal.
- *
- * The result is that of OpenCV 5's `warpAffine`: coordinates and interpolation in float32, bytes rounded to nearest,
- * ties to even. Cubic has A = -0.75 and exact weights, where OpenCV rounds them to 1/32 of a pixel. A pixel none of whose samples is inside is
- * `value` with `OMMA_BORDER_CONSTANT`. A coordinate that is NaN, with any border, or infinite, with one that repeats, gives
- * `value` too; infinity with `OMMA_BORDER_REPLICATE` the border pixel. NaN and infinity among samples reach the pixels
- * that they are interpolated into, even with weight zero.
- *
- * Errors: a matrix that is not finite, or has no inverse and needs one; an image without pixels for an output that has
- * some; `OMMA_UNSUPPORTED` for more than four channels.
- *
- * The caller ensures:
- * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
- */
-OmmaStatus omma_warp_affine(const struct OmmaContext *ctx,
-                            const struct OmmaWarpAffineParams *params,
-                            const struct OmmaTensor *image,
-                            const struct OmmaTensor *output);
-
-/**
- * Warps an image by a matrix of three rows.
- *
- * As `omma_warp_affine`, with the place `(m0 x + m1 y + m2, m3 x + m4 y + m5) / (m6 x + m7 y + m8)`; the result is that of
- * OpenCV 5's `warpPerspective`. Where the divisor is zero the coordinate is infinite or NaN; where
- * it is negative the place is behind the viewer, and taken like any other.
- *
- * The caller ensures:
- * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
- */
-OmmaStatus omma_warp_perspective(const struct OmmaContext *ctx,
-                                 const struct OmmaWarpPerspectiveParams *params,
-                                 const struct OmmaTensor *image,
-                                 const struct OmmaTensor *output);
-
-/**
- * Rotates an image by `degrees`, counter-clockwise as one looks at it, around its centre, which comes to lie at the
- * centre of `output`.
- *
- * The size of `output` is free: that of the image cuts the corners, that of `omma_rotated_size` holds all of it.
- * Types, channels, strides, interpolation, borders and errors are as for `omma_warp_affine`. Multiples
- * of 90 degrees are exact copies when the (turned) sides of image and output differ by even numbers, so that pixels fall on
- * pixels.
- *
- * The caller ensures:
- * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
- */
-OmmaStatus omma_rotate(const struct OmmaContext *ctx,
-                       const struct OmmaRotateParams *params,
-                       const struct OmmaTensor *image,
-                       const struct OmmaTensor *output);
-
-/**
- * The canvas on which nothing is cut when an image is rotated: the extent of its rotated corners,
- * `ceil(max) - floor(min)`, as Pillow; for multiples of 90 degrees the sides themselves. An image without pixels has an empty canvas.
- *
- * The caller ensures:
- * `height` and `width` are NULL (an error) or valid for writing.
- */
-OmmaStatus omma_rotated_size(int64_t image_height,
-                             int64_t image_width,
-                             double degrees,
-                             int64_t *height,
-                             int64_t *width);
-
-/**
- * Takes each pixel of `output` from a place of `image` that two maps tell.
- *
- * `map_x` and `map_y` are float32 (H', W') like the output, in pixels of the image, the centre of the first one at
- * (0, 0). The result is that of OpenCV 5's `remap` with two `CV_32FC1` maps; all else is as for `omma_warp_affine`. The output may
- * overlap neither image nor maps.
- *
- * Maps that are used more than once can be kept: `omma_remap_create`.
- *
- * The caller ensures:
- * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
- */
-OmmaStatus omma_remap(const struct OmmaContext *ctx,
-                      const struct OmmaRemapParams *params,
-                      const struct OmmaTensor *image,
-                      const struct OmmaTensor *map_x,
-                      const struct OmmaTensor *map_y,
-                      const struct OmmaTensor *output);
-
-/**
- * Keeps maps: a plan that remaps any number of images of any size, uint8 and float32. Arguments as for `omma_remap`; the maps
- * are not needed afterwards.
- *
- * A plan is immutable: any number of threads may run it at once, with a context they share or one each. It does not need the
- * context that made it, but its memory comes from that context's allocator. Destroy it with
- * `omma_remap_destroy`. The result has the very bits of `omma_remap`.
- *
- * The caller ensures:
- * As for `omma_remap`; `plan` is NULL or valid for writing a pointer.
- */
-OmmaStatus omma_remap_create(const struct OmmaContext *ctx,
-                             const struct OmmaRemapParams *params,
-                             const struct OmmaTensor *map_x,
-                             const struct OmmaTensor *map_y,
-                             struct OmmaRemap **plan);
-
-/**
- * Remaps `image` to `output` with a plan; both as for `omma_remap`.
- *
- * The caller ensures:
- * `plan` is NULL or a living plan; `ctx` is NULL or a living context; tensors are NULL or as their type says.
- */
-OmmaStatus omma_remap_run(const struct OmmaContext *ctx,
-                          const struct OmmaRemap *plan,
-                          const struct OmmaTensor *image,
-                          const struct OmmaTensor *output);
-
-/**
- * Frees a plan that no call uses any more. NULL is ignored.
- *
- * The caller ensures:
- * `plan` is NULL or comes from `omma_remap_create` and was not destroyed.
- */
-void omma_remap_destroy(struct OmmaRemap *plan);
-
-/**
- * Samples the planes of `input` (N, C, H, W) at the places of `grid` (N, H', W', 2), x first, to `output` (N, C, H', W'), all float32, as
- * `torch.nn.functional.grid_sample`.
- *
- * -1 and 1 are the edges of the planes, or with `OMMA_GRID_SAMPLE_ALIGN_CORNERS` the centres of the corner pixels. Cubic
- * has A = -0.75. Nearest is the closest pixel, ties to even. A coordinate that is NaN counts as outside with
- * `OMMA_PADDING_ZEROS`, and as the first pixel else. NaN and infinity among samples reach the pixels that they are interpolated into, even with weight
- * zero; what is outside counts as zero.
- *
- * Any strides; the output may overlap neither input nor grid. Errors: shapes that do not fit; planes without pixels for an
- * output that has some.
- *
- * The caller ensures:
- * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
- */
-OmmaStatus omma_grid_sample(const struct OmmaContext *ctx,
-                            const struct OmmaGridSampleParams *params,
-                            const struct OmmaTensor *input,
-                            const struct OmmaTensor *grid,
-                            const struct OmmaTensor *output);
-
-/**
  * Sinusoidal positions, as in "Attention Is All You Need": `output` (length, dim), float32, takes
  * `sin(p / 10000^(2i / dim))` at (p, 2i) and `cos(p / 10000^(2i / dim))` at (p, 2i + 1).
  *
@@ -2756,6 +2774,153 @@ void omma_patch_embedding_describe(const struct OmmaPatchEmbedding *plan, char *
  * `plan` is NULL or comes from `omma_patch_embedding_create` and was not destroyed.
  */
 void omma_patch_embedding_destroy(struct OmmaPatchEmbedding *plan);
+
+/**
+ * Warps an image by a matrix of two rows.
+ *
+ * `matrix` takes a place `(x, y)` of the image to `(m0 x + m1 y + m2, m3 x + m4 y + m5)` of the output and is inverted;
+ * with `OMMA_WARP_INVERSE` it takes a place of the output to where its sample is in the image. The centre of the first pixel is (0, 0).
+ *
+ * `image` and `output` are (H, W, C) or (H, W), both uint8 or both float32, with the same one to four channels, of any two sizes and
+ * with any strides. They may not overlap in memory. An output without pixels is legal.
+ *
+ * The result is that of OpenCV 5's `warpAffine`: coordinates and interpolation in float32, bytes rounded to nearest,
+ * ties to even. Cubic has A = -0.75 and exact weights, where OpenCV rounds them to 1/32 of a pixel. A pixel none of whose samples is inside is
+ * `value` with `OMMA_BORDER_CONSTANT`. A coordinate that is NaN, with any border, or infinite, with one that repeats, gives
+ * `value` too; infinity with `OMMA_BORDER_REPLICATE` the border pixel. NaN and infinity among samples reach the pixels
+ * that they are interpolated into, even with weight zero.
+ *
+ * Errors: a matrix that is not finite, or has no inverse and needs one; an image without pixels for an output that has
+ * some; `OMMA_UNSUPPORTED` for more than four channels.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
+ */
+OmmaStatus omma_warp_affine(const struct OmmaContext *ctx,
+                            const struct OmmaWarpAffineParams *params,
+                            const struct OmmaTensor *image,
+                            const struct OmmaTensor *output);
+
+/**
+ * Warps an image by a matrix of three rows.
+ *
+ * As `omma_warp_affine`, with the place `(m0 x + m1 y + m2, m3 x + m4 y + m5) / (m6 x + m7 y + m8)`; the result is that of
+ * OpenCV 5's `warpPerspective`. Where the divisor is zero the coordinate is infinite or NaN; where
+ * it is negative the place is behind the viewer, and taken like any other.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
+ */
+OmmaStatus omma_warp_perspective(const struct OmmaContext *ctx,
+                                 const struct OmmaWarpPerspectiveParams *params,
+                                 const struct OmmaTensor *image,
+                                 const struct OmmaTensor *output);
+
+/**
+ * Rotates an image by `degrees`, counter-clockwise as one looks at it, around its centre, which comes to lie at the
+ * centre of `output`.
+ *
+ * The size of `output` is free: that of the image cuts the corners, that of `omma_rotated_size` holds all of it.
+ * Types, channels, strides, interpolation, borders and errors are as for `omma_warp_affine`. Multiples
+ * of 90 degrees are exact copies when the (turned) sides of image and output differ by even numbers, so that pixels fall on
+ * pixels.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
+ */
+OmmaStatus omma_rotate(const struct OmmaContext *ctx,
+                       const struct OmmaRotateParams *params,
+                       const struct OmmaTensor *image,
+                       const struct OmmaTensor *output);
+
+/**
+ * The canvas on which nothing is cut when an image is rotated: the extent of its rotated corners,
+ * `ceil(max) - floor(min)`, as Pillow; for multiples of 90 degrees the sides themselves. An image without pixels has an empty canvas.
+ *
+ * The caller ensures:
+ * `height` and `width` are NULL (an error) or valid for writing.
+ */
+OmmaStatus omma_rotated_size(int64_t image_height,
+                             int64_t image_width,
+                             double degrees,
+                             int64_t *height,
+                             int64_t *width);
+
+/**
+ * Takes each pixel of `output` from a place of `image` that two maps tell.
+ *
+ * `map_x` and `map_y` are float32 (H', W') like the output, in pixels of the image, the centre of the first one at
+ * (0, 0). The result is that of OpenCV 5's `remap` with two `CV_32FC1` maps; all else is as for `omma_warp_affine`. The output may
+ * overlap neither image nor maps.
+ *
+ * Maps that are used more than once can be kept: `omma_remap_create`.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
+ */
+OmmaStatus omma_remap(const struct OmmaContext *ctx,
+                      const struct OmmaRemapParams *params,
+                      const struct OmmaTensor *image,
+                      const struct OmmaTensor *map_x,
+                      const struct OmmaTensor *map_y,
+                      const struct OmmaTensor *output);
+
+/**
+ * Keeps maps: a plan that remaps any number of images of any size, uint8 and float32. Arguments as for `omma_remap`; the maps
+ * are not needed afterwards.
+ *
+ * A plan is immutable: any number of threads may run it at once, with a context they share or one each. It does not need the
+ * context that made it, but its memory comes from that context's allocator. Destroy it with
+ * `omma_remap_destroy`. The result has the very bits of `omma_remap`.
+ *
+ * The caller ensures:
+ * As for `omma_remap`; `plan` is NULL or valid for writing a pointer.
+ */
+OmmaStatus omma_remap_create(const struct OmmaContext *ctx,
+                             const struct OmmaRemapParams *params,
+                             const struct OmmaTensor *map_x,
+                             const struct OmmaTensor *map_y,
+                             struct OmmaRemap **plan);
+
+/**
+ * Remaps `image` to `output` with a plan; both as for `omma_remap`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `ctx` is NULL or a living context; tensors are NULL or as their type says.
+ */
+OmmaStatus omma_remap_run(const struct OmmaContext *ctx,
+                          const struct OmmaRemap *plan,
+                          const struct OmmaTensor *image,
+                          const struct OmmaTensor *output);
+
+/**
+ * Frees a plan that no call uses any more. NULL is ignored.
+ *
+ * The caller ensures:
+ * `plan` is NULL or comes from `omma_remap_create` and was not destroyed.
+ */
+void omma_remap_destroy(struct OmmaRemap *plan);
+
+/**
+ * Samples the planes of `input` (N, C, H, W) at the places of `grid` (N, H', W', 2), x first, to `output` (N, C, H', W'), all float32, as
+ * `torch.nn.functional.grid_sample`.
+ *
+ * -1 and 1 are the edges of the planes, or with `OMMA_GRID_SAMPLE_ALIGN_CORNERS` the centres of the corner pixels. Cubic
+ * has A = -0.75. Nearest is the closest pixel, ties to even. A coordinate that is NaN counts as outside with
+ * `OMMA_PADDING_ZEROS`, and as the first pixel else. NaN and infinity among samples reach the pixels that they are interpolated into, even with weight
+ * zero; what is outside counts as zero.
+ *
+ * Any strides; the output may overlap neither input nor grid. Errors: shapes that do not fit; planes without pixels for an
+ * output that has some.
+ *
+ * The caller ensures:
+ * `ctx` is NULL or a living context; params and tensors are NULL or as their types say.
+ */
+OmmaStatus omma_grid_sample(const struct OmmaContext *ctx,
+                            const struct OmmaGridSampleParams *params,
+                            const struct OmmaTensor *input,
+                            const struct OmmaTensor *grid,
+                            const struct OmmaTensor *output);
 
 /**
  * What the head of a YOLO puts out, f32 of any strides, to boxes as corners (x1, y1, x2, y2) in

@@ -13,6 +13,7 @@ fn cases() -> Vec<contract::Case> {
         contract::conv::cases(),
         contract::image::cases(),
         contract::linear::cases(),
+        contract::neighbours::cases(),
         contract::nn::cases(),
         contract::roi::cases(),
         contract::warp::cases(),

@@ -27,6 +27,7 @@
 #include "omma/conv.hpp"
 #include "omma/image.hpp"
 #include "omma/linear.hpp"
+#include "omma/neighbours.hpp"
 #include "omma/nn.hpp"
 #include "omma/roi.hpp"
 #include "omma/warp.hpp"

@@ -527,4 +527,38 @@ static inline OmmaGoResult omma_go_kmeans_anchors(const OmmaContext *ctx, const 
                                               OMMA_GO_TENSOR(anchors), OMMA_GO_TENSOR(labels), mean_iou));
 }
 
+/* neighbours, matches, modes and assignment */
+
+static inline OmmaGoResult omma_go_knn(const OmmaContext *ctx, const OmmaKnnParams *params, OMMA_GO_ARG(queries),
+                                       OMMA_GO_ARG(data), OMMA_GO_ARG(covariance), OMMA_GO_ARG(indices),
+                                       OMMA_GO_ARG(distances))
+{
+    return omma_go_result(omma_knn(ctx, params, OMMA_GO_TENSOR(queries), OMMA_GO_TENSOR(data),
+                                   OMMA_GO_TENSOR(covariance), OMMA_GO_TENSOR(indices), OMMA_GO_TENSOR(distances)));
+}
+
+static inline OmmaGoResult omma_go_match_descriptors(const OmmaContext *ctx, const OmmaMatchDescriptorsParams *params,
+                                                     OMMA_GO_ARG(a), OMMA_GO_ARG(b), OMMA_GO_ARG(pairs),
+                                                     OMMA_GO_ARG(distances), int64_t *count)
+{
+    return omma_go_result(omma_match_descriptors(ctx, params, OMMA_GO_TENSOR(a), OMMA_GO_TENSOR(b),
+                                                 OMMA_GO_TENSOR(pairs), OMMA_GO_TENSOR(distances), count));
+}
+
+static inline OmmaGoResult omma_go_mean_shift(const OmmaContext *ctx, const OmmaMeanShiftParams *params, OMMA_GO_ARG(x),
+                                              OMMA_GO_ARG(seeds), OMMA_GO_ARG(labels), OMMA_GO_ARG(centers),
+                                              int64_t *count)
+{
+    return omma_go_result(omma_mean_shift(ctx, params, OMMA_GO_TENSOR(x), OMMA_GO_TENSOR(seeds), OMMA_GO_TENSOR(labels),
+                                          OMMA_GO_TENSOR(centers), count));
+}
+
+static inline OmmaGoResult omma_go_linear_assignment(const OmmaContext *ctx, const OmmaLinearAssignmentParams *params,
+                                                     OMMA_GO_ARG(cost), OMMA_GO_ARG(rows), OMMA_GO_ARG(cols),
+                                                     double *total)
+{
+    return omma_go_result(omma_linear_assignment(ctx, params, OMMA_GO_TENSOR(cost), OMMA_GO_TENSOR(rows),
+                                                 OMMA_GO_TENSOR(cols), total));
+}
+
 #endif

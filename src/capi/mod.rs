@@ -7,6 +7,7 @@
 //! one, because cbindgen makes `include/omma.h` from them.
 
 pub mod activation;
+pub mod assignment;
 pub mod attention;
 pub mod boxes;
 mod call;
@@ -19,8 +20,10 @@ pub mod image;
 pub mod kmeans;
 pub mod layout;
 pub mod linear;
+pub mod mean_shift;
 pub mod median;
 pub mod multi_head;
+pub mod neighbours;
 pub mod nms;
 pub mod nn;
 pub mod norm;
@@ -33,6 +36,7 @@ pub mod warp;
 pub mod yolo;
 
 pub use activation::*;
+pub use assignment::*;
 pub use attention::*;
 pub use boxes::*;
 pub use context::*;
@@ -44,8 +48,10 @@ pub use image::*;
 pub use kmeans::*;
 pub use layout::*;
 pub use linear::*;
+pub use mean_shift::*;
 pub use median::*;
 pub use multi_head::*;
+pub use neighbours::*;
 pub use nms::*;
 pub use nn::*;
 pub use norm::*;

@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod conv;
 pub mod image;
 pub mod linear;
+pub mod neighbours;
 pub mod nn;
 pub mod roi;
 pub mod warp;

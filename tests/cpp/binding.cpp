@@ -350,6 +350,39 @@ static void clusters(const omma::Context& context) {
     CHECK((centroids == std::vector<float>{1.5f, 2, 9, 9}) && labels[0] == 0 && labels[4] == 1 && mean > 0.8 && mean < 1);
 }
 
+static void neighbours(const omma::Context& context) {
+    const std::vector<float> points{0, 0, 1, 0, 0, 1, 9, 9, 8, 9}, queries{0, 0.25f, 9, 8};
+    const auto x = omma::view(points, {5, 2}), q = omma::view(queries, {2, 2});
+    std::vector<int64_t> indices(4), labels(5);
+    std::vector<float> distances(4), centers(10);
+    omma::knn(context, q, x, omma::view(indices, {2, 2}), omma::view(distances, {2, 2}));
+    CHECK((indices == std::vector<int64_t>{0, 2, 3, 4}) && (std::vector<float>(distances.begin(), distances.begin() + 3) == std::vector<float>{0.25f, 0.75f, 1}));
+    omma::knn(context, q, x, omma::view(indices, {2, 2}), omma::view(distances, {2, 2}), OMMA_METRIC_INNER_PRODUCT);
+    CHECK(indices[0] == 3 && distances[0] == 2.25f && indices[2] == 3 && distances[2] == 153);
+    int64_t count = 0;
+    const auto pairs = omma::view(indices, {2, 2});
+    omma::match_descriptors(context, omma::MatchOptions().cross_check().ratio(0.5).max_distance(2), q, x, pairs,
+                            omma::view(distances.data(), {2}), count);
+    CHECK(count == 1 && indices[0] == 0 && indices[1] == 0 && distances[0] == 0.25f);
+    const uint8_t bits[] = {0, 255, 3};
+    omma::match_descriptors(context, omma::MatchOptions(), omma::view(bits, {1, 1}), omma::view(bits + 1, {2, 1}), pairs,
+                            omma::view(distances.data(), {2}), count);
+    CHECK(count == 1 && indices[1] == 1 && distances[0] == 2);
+    omma::mean_shift(context, omma::MeanShiftOptions(2).kernel(OMMA_MEAN_SHIFT_FLAT).max_iterations(50), x,
+                     omma::view(labels, {5}), omma::view(centers, {5, 2}), count);
+    CHECK(count == 2 && (labels == std::vector<int64_t>{0, 0, 0, 1, 1}) && centers[2] == 8.5f && centers[3] == 9);
+    omma::mean_shift(context, omma::MeanShiftOptions(1).bin_seeding(2).orphans(), x, omma::view(labels, {5}),
+                     omma::view(centers, {5, 2}), count, q);
+    CHECK(count == 2 && labels[0] == 0);
+    const std::vector<double> costs{4, 1, 3, 2, 0, 5, 3, 2, 2};
+    int64_t rows[3], cols[3];
+    double total = 0;
+    omma::linear_assignment(context, omma::view(costs, {3, 3}), omma::view(rows, {3}), omma::view(cols, {3}), false, &total);
+    CHECK(total == 5 && rows[2] == 2 && cols[0] == 1 && cols[1] == 0 && cols[2] == 2);
+    omma::linear_assignment(context, x, omma::view(rows, {2}), omma::view(cols, {2}), true, &total);
+    CHECK(total == 17 && rows[0] == 3 && cols[0] == 0 && rows[1] == 4 && cols[1] == 1);
+}
+
 static void images(const omma::Context& context) {
     std::vector<uint8_t> image(8 * 8 * 3), half(4 * 4 * 3);
     std::iota(image.begin(), image.end(), uint8_t{0});
@@ -439,6 +472,7 @@ int main() {
         boxes(context);
         regions(context);
         clusters(context);
+        neighbours(context);
         images(context);
         warps(context);
     }

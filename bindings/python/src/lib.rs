@@ -21,6 +21,7 @@ mod dlpack;
 mod fold;
 mod image;
 mod linear;
+mod neighbours;
 mod nn;
 mod plan;
 mod roi;
@@ -47,6 +48,7 @@ mod _omma {
         fold::{fold_batch_norm, merge_conv2d_avg_pool2d, merge_parallel_conv2d, receptive_field},
         image::{Letterbox, image_to_tensor, letterbox, median_blur, resize},
         linear::{Linear, linear, matmul},
+        neighbours::{knn, linear_assignment, match_descriptors, mean_shift},
         nn::{
             avg_pool2d, gelu, gelu_tanh, hardswish, leaky_relu, log_softmax, max_pool2d, prelu,
             relu, relu6, sigmoid, silu, softmax, tanh,

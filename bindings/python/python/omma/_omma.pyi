@@ -38,14 +38,18 @@ __all__ = [
     "kmeans_anchors",
     "kmeans_assign",
     "kmeans_update",
+    "knn",
     "layer_norm",
     "leaky_relu",
     "letterbox",
     "linear",
+    "linear_assignment",
     "log_softmax",
+    "match_descriptors",
     "matmul",
     "matrix_nms",
     "max_pool2d",
+    "mean_shift",
     "median_blur",
     "merge_conv2d_avg_pool2d",
     "merge_parallel_conv2d",
@@ -110,6 +114,7 @@ _LinearActivation: TypeAlias = Literal[
 ]
 _Activation: TypeAlias = _LinearActivation | Literal["prelu"]
 _Mask: TypeAlias = npt.NDArray[np.bool_] | npt.NDArray[np.float32] | _DLPack
+_Descriptors: TypeAlias = _Floats | npt.NDArray[np.uint8]
 _Metric: TypeAlias = Literal["euclidean", "sqeuclidean", "cosine", "inner_product", "manhattan", "mahalanobis"]
 _Kind: TypeAlias = Literal["iou", "giou", "diou", "ciou"]
 _Format: TypeAlias = Literal["xyxy", "xywh", "cxcywh", "corners"]
@@ -897,3 +902,39 @@ def kmeans_anchors(
     seed: int = 0,
     ctx: Context | None = None,
 ) -> tuple[_Float32, _Int64, float]: ...
+def knn(
+    queries: _Floats,
+    data: _Floats,
+    k: int,
+    metric: _Metric = "euclidean",
+    *,
+    covariance: _Floats | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Float32]: ...
+def match_descriptors(
+    a: _Descriptors,
+    b: _Descriptors,
+    *,
+    cross_check: bool = False,
+    ratio: float | None = None,
+    max_distance: float | None = None,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Float32]: ...
+def mean_shift(
+    x: _Floats,
+    bandwidth: float,
+    *,
+    kernel: Literal["flat", "gaussian"] = "flat",
+    seeds: _Floats | None = None,
+    bin_seeding: bool = False,
+    min_bin_freq: int = 1,
+    cluster_all: bool = True,
+    max_iterations: int = 300,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Float32]: ...
+def linear_assignment(
+    cost: _Floats | _Doubles,
+    maximize: bool = False,
+    *,
+    ctx: Context | None = None,
+) -> tuple[_Int64, _Int64]: ...
