@@ -264,6 +264,18 @@ template <typename T> inline T omma_init_()
 /** Truth value in a byte. */
 #define OMMA_DTYPE_BOOL 6
 
+/**
+ * In `OmmaTransformerEncoderLayerParams::flags`: normalizes what goes into attention and feed-forward,
+ * instead of the sums that come out.
+ */
+#define OMMA_ENCODER_LAYER_NORM_FIRST 1
+
+/** In `OmmaTransformerEncoderLayerParams::flags`: a row sees itself and those before it. */
+#define OMMA_ENCODER_LAYER_CAUSAL 2
+
+/** In `OmmaTransformerEncoderLayerParams::flags`: `eps` is set. */
+#define OMMA_ENCODER_LAYER_EPS 4
+
 /** A head (B, 4 + C, N): centre and size in pixels, class scores; as YOLOv8 and later are exported. */
 #define OMMA_YOLO_V8 0
 
@@ -303,8 +315,20 @@ typedef struct OmmaConv2d OmmaConv2d;
 /** A transposed convolution whose weight is packed; see `omma_conv_transpose2d_create`. */
 typedef struct OmmaConvTranspose2d OmmaConvTranspose2d;
 
+/** A feed-forward network with packed weights; see `omma_feed_forward_create`. */
+typedef struct OmmaFeedForward OmmaFeedForward;
+
 /** A linear layer whose weight is packed; see `omma_linear_create`. */
 typedef struct OmmaLinear OmmaLinear;
+
+/** Multi-head attention with packed weights; see `omma_multi_head_attention_create`. */
+typedef struct OmmaMultiHeadAttention OmmaMultiHeadAttention;
+
+/** A patch embedding with packed weights; see `omma_patch_embedding_create`. */
+typedef struct OmmaPatchEmbedding OmmaPatchEmbedding;
+
+/** An encoder layer with packed weights; see `omma_transformer_encoder_layer_create`. */
+typedef struct OmmaTransformerEncoderLayer OmmaTransformerEncoderLayer;
 
 /** What a function that can fail returns: `OMMA_OK` or the kind of failure. */
 typedef int32_t OmmaStatus;
@@ -599,6 +623,24 @@ typedef struct OmmaLinearParams {
     uint32_t flags;
 } OmmaLinearParams;
 
+/** Options of multi-head attention. `num_heads` is required, zero in another field is its default. */
+typedef struct OmmaMultiHeadAttentionParams {
+    /** `sizeof(OmmaMultiHeadAttentionParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_ATTENTION_…`, combined by or. */
+    uint32_t flags;
+    /** Heads that the rows of queries are cut into. */
+    int32_t num_heads;
+    /** Heads that the rows of keys and values are cut into, a divisor of `num_heads`; 0 is `num_heads`. */
+    int32_t num_kv_heads;
+    /** As in `OmmaAttentionParams`. */
+    int64_t causal_offset;
+    /** As in `OmmaAttentionParams`. */
+    float scale;
+    /** As in `OmmaAttentionParams`. */
+    float softcap;
+} OmmaMultiHeadAttentionParams;
+
 /** How boxes suppress each other. */
 typedef struct OmmaNmsParams {
     /** `sizeof(OmmaNmsParams)`. */
@@ -789,6 +831,37 @@ typedef struct OmmaRoiPoolParams {
     /** Rows and columns of bins. Required. */
     int32_t output_size[2];
 } OmmaRoiPoolParams;
+
+/** Options of a feed-forward network; zero in a field is its default. */
+typedef struct OmmaFeedForwardParams {
+    /** `sizeof(OmmaFeedForwardParams)`. */
+    uint32_t struct_size;
+    /**
+     * An `OMMA_ACTIVATION_…` other than `OMMA_ACTIVATION_PRELU`, between the two layers; 0 is
+     * `OMMA_ACTIVATION_RELU`.
+     */
+    int32_t activation;
+    /** The factor of `OMMA_ACTIVATION_LEAKY_RELU`; 0 is 0.01. */
+    float negative_slope;
+    /** 0. */
+    uint32_t flags;
+} OmmaFeedForwardParams;
+
+/** Options of an encoder layer. `num_heads` is required, zero in another field is its default. */
+typedef struct OmmaTransformerEncoderLayerParams {
+    /** `sizeof(OmmaTransformerEncoderLayerParams)`. */
+    uint32_t struct_size;
+    /** `OMMA_ENCODER_LAYER_…`, combined by or. */
+    uint32_t flags;
+    /** Heads that the features are cut into. */
+    int32_t num_heads;
+    /** As in `OmmaFeedForwardParams`. */
+    int32_t activation;
+    /** The factor of `OMMA_ACTIVATION_LEAKY_RELU`; 0 is 0.01. */
+    float negative_slope;
+    /** Added to the variances of the normalizations; 1e-5 unless the flag is set. */
+    float eps;
+} OmmaTransformerEncoderLayerParams;
 
 /** How a head of YOLO is read. */
 typedef struct OmmaYoloDecodeParams {
@@ -1355,6 +1428,101 @@ void omma_linear_describe(const struct OmmaLinear *plan, char *text, size_t capa
 void omma_linear_destroy(struct OmmaLinear *plan);
 
 /**
+ * Multi-head attention in float32, as torch's `multi_head_attention_forward` with arrays (B, N, E):
+ * `output = attention(query · w_qᵀ + b_q, key · w_kᵀ + b_k, value · w_vᵀ + b_v) · w_oᵀ + b_o`, where
+ * attention works on each of `num_heads` equal parts of the projected rows.
+ *
+ * `query` (B, N, Eq), `key` (B, M, Ek), `value` (B, M, Ev), `output` (B, N, Eo). With H heads of
+ * queries and G of keys: `w_q` (H * D, Eq), `w_k` (G * D, Ek), `w_v` (G * V, Ev), `w_o` (Eo, H * V);
+ * biases (rows of their weight,) or NULL. One head is textbook attention with
+ * D = d_k and V = d_v. `mask` is as for `omma_attention`: NULL, booleans (false hides a key) or
+ * float32 (added), broadcasting to (B, H, N, M). Torch's boolean masks say the opposite.
+ *
+ * Any strides. `output` may be the very array of query, key or value; other overlap is an error. A row
+ * that sees no key is `b_o`. Zero-sized dimensions are legal. The bits of the result do not depend on
+ * the number of threads, and scratch is not a function of N times M.
+ *
+ * A program that uses the same weights again is faster with `omma_multi_head_attention_create`.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid.
+ */
+OmmaStatus omma_multi_head_attention(const struct OmmaContext *ctx,
+                                     const struct OmmaMultiHeadAttentionParams *params,
+                                     const struct OmmaTensor *query,
+                                     const struct OmmaTensor *key,
+                                     const struct OmmaTensor *value,
+                                     const struct OmmaTensor *w_q,
+                                     const struct OmmaTensor *b_q,
+                                     const struct OmmaTensor *w_k,
+                                     const struct OmmaTensor *b_k,
+                                     const struct OmmaTensor *w_v,
+                                     const struct OmmaTensor *b_v,
+                                     const struct OmmaTensor *w_o,
+                                     const struct OmmaTensor *b_o,
+                                     const struct OmmaTensor *mask,
+                                     const struct OmmaTensor *output);
+
+/**
+ * Packs the weights of multi-head attention for the instruction set of `ctx`: a plan that runs any number
+ * of times. Arguments as for `omma_multi_head_attention`; the arrays are not needed afterwards.
+ *
+ * A plan is immutable: any number of threads may run it at once, with a context they share or one
+ * each. It does not need the context that made it, but its memory comes from that context's
+ * allocator. Destroy it with `omma_multi_head_attention_destroy`.
+ *
+ * The caller ensures:
+ * As for `omma_multi_head_attention`; `plan` is NULL or valid for writing a pointer.
+ */
+OmmaStatus omma_multi_head_attention_create(const struct OmmaContext *ctx,
+                                            const struct OmmaMultiHeadAttentionParams *params,
+                                            const struct OmmaTensor *w_q,
+                                            const struct OmmaTensor *b_q,
+                                            const struct OmmaTensor *w_k,
+                                            const struct OmmaTensor *b_k,
+                                            const struct OmmaTensor *w_v,
+                                            const struct OmmaTensor *b_v,
+                                            const struct OmmaTensor *w_o,
+                                            const struct OmmaTensor *b_o,
+                                            struct OmmaMultiHeadAttention **plan);
+
+/**
+ * Runs a plan; as `omma_multi_head_attention`. `residual` (B, N, Eo), if not NULL, is added to the result, and
+ * `output` may be its very array. Products run on the plan's instruction set, attention on that of
+ * `ctx`, which also lends threads and scratch.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; tensors are NULL or describe valid memory.
+ */
+OmmaStatus omma_multi_head_attention_run(const struct OmmaContext *ctx,
+                                         const struct OmmaMultiHeadAttention *plan,
+                                         const struct OmmaTensor *query,
+                                         const struct OmmaTensor *key,
+                                         const struct OmmaTensor *value,
+                                         const struct OmmaTensor *mask,
+                                         const struct OmmaTensor *residual,
+                                         const struct OmmaTensor *output);
+
+/**
+ * Writes which algorithm and instruction set a plan uses, for people, to `text`: at most
+ * `capacity` bytes, the terminating zero included. Does nothing when `plan` or `text` is NULL.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `text` is NULL or valid for writing `capacity` bytes.
+ */
+void omma_multi_head_attention_describe(const struct OmmaMultiHeadAttention *plan,
+                                        char *text,
+                                        size_t capacity);
+
+/**
+ * Frees a plan that no call uses any more. NULL is ignored.
+ *
+ * The caller ensures:
+ * `plan` is NULL or comes from `omma_multi_head_attention_create` and was not destroyed.
+ */
+void omma_multi_head_attention_destroy(struct OmmaMultiHeadAttention *plan);
+
+/**
  * Greedy non-maximum suppression: of `boxes` (N, 4) f32 with `scores` (N) f32,
  * the indices of those that no better kept one overlaps by more than
  * `iou_threshold`, best first, to the first `count` elements of `indices` (any
@@ -1840,6 +2008,200 @@ const char *omma_status_name(OmmaStatus status);
  * failure, valid until the next failure on this thread. A success leaves it.
  */
 const char *omma_last_error(void);
+
+/**
+ * Sinusoidal positions, as in "Attention Is All You Need": `output` (length, dim), float32, takes
+ * `sin(p / 10000^(2i / dim))` at (p, 2i) and `cos(p / 10000^(2i / dim))` at (p, 2i + 1).
+ *
+ * The last column of an odd `dim` is a sine. Any strides. Right to the rounding of float32 at any
+ * length.
+ *
+ * The caller ensures:
+ * `output` is NULL or describes valid memory; `ctx` is NULL or valid.
+ */
+OmmaStatus omma_positional_encoding(const struct OmmaContext *ctx, const struct OmmaTensor *output);
+
+/**
+ * Packs a feed-forward network, `activation(input · w1ᵀ + b1) · w2ᵀ + b2` in float32, for the instruction
+ * set of `ctx`: `w1` (hidden, in), `w2` (out, hidden), biases (rows of their weight,) or NULL. The
+ * arrays are not needed afterwards.
+ *
+ * A plan is immutable, as that of `omma_multi_head_attention_create`. Destroy it with
+ * `omma_feed_forward_destroy`.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid; `plan` is NULL or
+ * valid for writing a pointer.
+ */
+OmmaStatus omma_feed_forward_create(const struct OmmaContext *ctx,
+                                    const struct OmmaFeedForwardParams *params,
+                                    const struct OmmaTensor *w1,
+                                    const struct OmmaTensor *b1,
+                                    const struct OmmaTensor *w2,
+                                    const struct OmmaTensor *b2,
+                                    struct OmmaFeedForward **plan);
+
+/**
+ * Runs a plan on `input` (…, in) into `output` (…, out), and adds `residual` (…, out) if it is not
+ * NULL.
+ *
+ * Any strides. `output` may be the very array of input or residual; other overlap is an error. Zero-sized
+ * dimensions are legal. The bits of the result do not depend on the number of threads. NaN and infinity
+ * propagate. The instruction set is the plan's, threads and scratch are those of `ctx`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; tensors are NULL or describe valid memory.
+ */
+OmmaStatus omma_feed_forward_run(const struct OmmaContext *ctx,
+                                 const struct OmmaFeedForward *plan,
+                                 const struct OmmaTensor *input,
+                                 const struct OmmaTensor *residual,
+                                 const struct OmmaTensor *output);
+
+/**
+ * Describes a plan; as `omma_multi_head_attention_describe`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `text` is NULL or valid for writing `capacity` bytes.
+ */
+void omma_feed_forward_describe(const struct OmmaFeedForward *plan, char *text, size_t capacity);
+
+/**
+ * Frees a plan that no call uses any more. NULL is ignored.
+ *
+ * The caller ensures:
+ * `plan` is NULL or comes from `omma_feed_forward_create` and was not destroyed.
+ */
+void omma_feed_forward_destroy(struct OmmaFeedForward *plan);
+
+/**
+ * Packs a layer of a transformer's encoder for the instruction set of `ctx`: torch's
+ * `nn.TransformerEncoderLayer(batch_first=True)` in evaluation, with the arrays of its `state_dict` in
+ * its order. With E features and F hidden ones: `in_proj_weight` (3E, E), `in_proj_bias` (3E,),
+ * `out_proj_weight` (E, E), `out_proj_bias` (E,), `linear1_weight` (F, E), `linear1_bias` (F,),
+ * `linear2_weight` (E, F), `linear2_bias` (E,), `norm1_weight`, `norm1_bias`, `norm2_weight`,
+ * `norm2_bias` (E,). Biases and the arrays of the normalizations may be NULL. The arrays are not needed
+ * afterwards.
+ *
+ * A plan is immutable, as that of `omma_multi_head_attention_create`. Destroy it with
+ * `omma_transformer_encoder_layer_destroy`.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` and `params` are NULL or valid; `plan` is NULL or
+ * valid for writing a pointer.
+ */
+OmmaStatus omma_transformer_encoder_layer_create(const struct OmmaContext *ctx,
+                                                 const struct OmmaTransformerEncoderLayerParams *params,
+                                                 const struct OmmaTensor *in_proj_weight,
+                                                 const struct OmmaTensor *in_proj_bias,
+                                                 const struct OmmaTensor *out_proj_weight,
+                                                 const struct OmmaTensor *out_proj_bias,
+                                                 const struct OmmaTensor *linear1_weight,
+                                                 const struct OmmaTensor *linear1_bias,
+                                                 const struct OmmaTensor *linear2_weight,
+                                                 const struct OmmaTensor *linear2_bias,
+                                                 const struct OmmaTensor *norm1_weight,
+                                                 const struct OmmaTensor *norm1_bias,
+                                                 const struct OmmaTensor *norm2_weight,
+                                                 const struct OmmaTensor *norm2_bias,
+                                                 struct OmmaTransformerEncoderLayer **plan);
+
+/**
+ * Runs a plan on `input` (B, N, E) into `output` (B, N, E), in float32. With
+ * `OMMA_ENCODER_LAYER_NORM_FIRST` s = input + attention(norm1(input)) and
+ * output = s + feed_forward(norm2(s)), else s = norm1(input + attention(input)) and
+ * output = norm2(s + feed_forward(s)).
+ *
+ * `mask` is as for `omma_attention`: NULL, booleans (false hides a key) or float32 (added), broadcasting to
+ * (B, H, N, N). Torch's boolean `src_mask` (N, N) is the opposite of that, and so is its
+ * `src_key_padding_mask` (B, N), which is (B, 1, 1, N) here.
+ *
+ * Any strides. `output` may be the very array of input; other overlap is an error. Zero-sized dimensions
+ * are legal. The bits of the result do not depend on the number of threads, and scratch is not a
+ * function of N times N. NaN makes the rows NaN that see it. Products run on the plan's instruction set,
+ * attention and normalization on that of `ctx`, which also lends threads and scratch.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; tensors are NULL or describe valid memory.
+ */
+OmmaStatus omma_transformer_encoder_layer_run(const struct OmmaContext *ctx,
+                                              const struct OmmaTransformerEncoderLayer *plan,
+                                              const struct OmmaTensor *input,
+                                              const struct OmmaTensor *mask,
+                                              const struct OmmaTensor *output);
+
+/**
+ * Describes a plan; as `omma_multi_head_attention_describe`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `text` is NULL or valid for writing `capacity` bytes.
+ */
+void omma_transformer_encoder_layer_describe(const struct OmmaTransformerEncoderLayer *plan,
+                                             char *text,
+                                             size_t capacity);
+
+/**
+ * Frees a plan that no call uses any more. NULL is ignored.
+ *
+ * The caller ensures:
+ * `plan` is NULL or comes from `omma_transformer_encoder_layer_create` and was not destroyed.
+ */
+void omma_transformer_encoder_layer_destroy(struct OmmaTransformerEncoderLayer *plan);
+
+/**
+ * Packs the first layer of a vision transformer for the instruction set of `ctx`: a convolution whose stride
+ * is its window, flattened to rows, in float32. `weight` (E, C, PH, PW); `bias` (E,), `class_token`
+ * (E,) and `position_embedding` (rows, E) may be NULL. With a class token the first row of each image
+ * is that. Positions are added to all rows, so that an image must have as many. The arrays are not
+ * needed afterwards.
+ *
+ * A plan is immutable, as that of `omma_multi_head_attention_create`. Destroy it with
+ * `omma_patch_embedding_destroy`.
+ *
+ * The caller ensures:
+ * Tensors are NULL or describe valid memory; `ctx` is NULL or valid; `plan` is NULL or valid for
+ * writing a pointer.
+ */
+OmmaStatus omma_patch_embedding_create(const struct OmmaContext *ctx,
+                                       const struct OmmaTensor *weight,
+                                       const struct OmmaTensor *bias,
+                                       const struct OmmaTensor *class_token,
+                                       const struct OmmaTensor *position_embedding,
+                                       struct OmmaPatchEmbedding **plan);
+
+/**
+ * Runs a plan on images `input` (B, C, H, W) into `output` (B, rows, E): the class token if there is one,
+ * then (H / PH) * (W / PW) patches, line by line. What is left of an image beyond whole
+ * patches is ignored, as a convolution does.
+ *
+ * Any strides: images (B, H, W, C) are passed with their axes permuted. `output` must not overlap `input`.
+ * Zero-sized dimensions are legal. The bits of the result do not depend on the number of threads. NaN
+ * and infinity propagate within their patch. The instruction set is the plan's, threads and scratch
+ * are those of `ctx`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; tensors are NULL or describe valid memory.
+ */
+OmmaStatus omma_patch_embedding_run(const struct OmmaContext *ctx,
+                                    const struct OmmaPatchEmbedding *plan,
+                                    const struct OmmaTensor *input,
+                                    const struct OmmaTensor *output);
+
+/**
+ * Describes a plan; as `omma_multi_head_attention_describe`.
+ *
+ * The caller ensures:
+ * `plan` is NULL or a living plan; `text` is NULL or valid for writing `capacity` bytes.
+ */
+void omma_patch_embedding_describe(const struct OmmaPatchEmbedding *plan, char *text, size_t capacity);
+
+/**
+ * Frees a plan that no call uses any more. NULL is ignored.
+ *
+ * The caller ensures:
+ * `plan` is NULL or comes from `omma_patch_embedding_create` and was not destroyed.
+ */
+void omma_patch_embedding_destroy(struct OmmaPatchEmbedding *plan);
 
 /**
  * What the head of a YOLO puts out, f32 of any strides, to boxes as corners (x1, y1, x2, y2) in

@@ -28,5 +28,6 @@
 #include "omma/linear.hpp"
 #include "omma/nn.hpp"
 #include "omma/roi.hpp"
+#include "omma/transformer.hpp"
 
 #endif  // OMMA_HPP

@@ -36,6 +36,10 @@ package omma
 // #cgo nocallback omma_go_conv_transpose2d_output_shape
 // #cgo noescape omma_go_conv_transpose2d_run
 // #cgo nocallback omma_go_conv_transpose2d_run
+// #cgo noescape omma_go_feed_forward_create
+// #cgo nocallback omma_go_feed_forward_create
+// #cgo noescape omma_go_feed_forward_run
+// #cgo nocallback omma_go_feed_forward_run
 // #cgo noescape omma_go_fold_batch_norm
 // #cgo nocallback omma_go_fold_batch_norm
 // #cgo noescape omma_go_gelu
@@ -70,10 +74,22 @@ package omma
 // #cgo nocallback omma_go_merge_conv2d_avg_pool2d
 // #cgo noescape omma_go_merge_parallel_conv2d
 // #cgo nocallback omma_go_merge_parallel_conv2d
+// #cgo noescape omma_go_multi_head_attention
+// #cgo nocallback omma_go_multi_head_attention
+// #cgo noescape omma_go_multi_head_attention_create
+// #cgo nocallback omma_go_multi_head_attention_create
+// #cgo noescape omma_go_multi_head_attention_run
+// #cgo nocallback omma_go_multi_head_attention_run
 // #cgo noescape omma_go_nms
 // #cgo nocallback omma_go_nms
 // #cgo noescape omma_go_nms_per_image
 // #cgo nocallback omma_go_nms_per_image
+// #cgo noescape omma_go_patch_embedding_create
+// #cgo nocallback omma_go_patch_embedding_create
+// #cgo noescape omma_go_patch_embedding_run
+// #cgo nocallback omma_go_patch_embedding_run
+// #cgo noescape omma_go_positional_encoding
+// #cgo nocallback omma_go_positional_encoding
 // #cgo noescape omma_go_prelu
 // #cgo nocallback omma_go_prelu
 // #cgo noescape omma_go_receptive_field
@@ -104,6 +120,10 @@ package omma
 // #cgo nocallback omma_go_softmax
 // #cgo noescape omma_go_tanh
 // #cgo nocallback omma_go_tanh
+// #cgo noescape omma_go_transformer_encoder_layer_create
+// #cgo nocallback omma_go_transformer_encoder_layer_create
+// #cgo noescape omma_go_transformer_encoder_layer_run
+// #cgo nocallback omma_go_transformer_encoder_layer_run
 // #cgo noescape omma_go_yolo_decode
 // #cgo nocallback omma_go_yolo_decode
 // #include "bridge.h"

@@ -19,10 +19,12 @@ mod dlpack;
 mod fold;
 mod image;
 mod linear;
+mod multi_head;
 mod nn;
 mod plan;
 mod roi;
 mod tensor;
+mod transformer;
 
 #[pymodule]
 mod _omma {
@@ -39,11 +41,15 @@ mod _omma {
         fold::{fold_batch_norm, merge_conv2d_avg_pool2d, merge_parallel_conv2d, receptive_field},
         image::{Letterbox, image_to_tensor, letterbox, resize},
         linear::{Linear, linear, matmul},
+        multi_head::{MultiHeadAttention, multi_head_attention},
         nn::{
             avg_pool2d, gelu, gelu_tanh, hardswish, leaky_relu, log_softmax, max_pool2d, prelu,
             relu, relu6, sigmoid, silu, softmax, tanh,
         },
         roi::{roi_align, roi_align_backward, roi_pool, roi_pool_backward},
+        transformer::{
+            FeedForward, PatchEmbedding, TransformerEncoderLayer, positional_encoding,
+        },
     };
 
     #[pymodule_init]
