@@ -30,6 +30,7 @@
 #include "omma/neighbours.hpp"
 #include "omma/nn.hpp"
 #include "omma/roi.hpp"
+#include "omma/transformer.hpp"
 #include "omma/warp.hpp"
 
 #endif  // OMMA_HPP

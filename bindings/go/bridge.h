@@ -561,4 +561,118 @@ static inline OmmaGoResult omma_go_linear_assignment(const OmmaContext *ctx, con
                                                  OMMA_GO_TENSOR(cols), total));
 }
 
+/* the blocks of a transformer */
+
+static inline OmmaGoResult omma_go_positional_encoding(const OmmaContext *ctx, OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_positional_encoding(ctx, OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_multi_head_attention(const OmmaContext *ctx,
+                                                        const OmmaMultiHeadAttentionParams *params,
+                                                        OMMA_GO_ARG(query), OMMA_GO_ARG(key), OMMA_GO_ARG(value),
+                                                        OMMA_GO_ARG(w_q), OMMA_GO_ARG(b_q), OMMA_GO_ARG(w_k),
+                                                        OMMA_GO_ARG(b_k), OMMA_GO_ARG(w_v), OMMA_GO_ARG(b_v),
+                                                        OMMA_GO_ARG(w_o), OMMA_GO_ARG(b_o), OMMA_GO_ARG(mask),
+                                                        OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_multi_head_attention(ctx, params, OMMA_GO_TENSOR(query), OMMA_GO_TENSOR(key),
+                                                    OMMA_GO_TENSOR(value), OMMA_GO_TENSOR(w_q), OMMA_GO_TENSOR(b_q),
+                                                    OMMA_GO_TENSOR(w_k), OMMA_GO_TENSOR(b_k), OMMA_GO_TENSOR(w_v),
+                                                    OMMA_GO_TENSOR(b_v), OMMA_GO_TENSOR(w_o), OMMA_GO_TENSOR(b_o),
+                                                    OMMA_GO_TENSOR(mask), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_multi_head_attention_create(const OmmaContext *ctx,
+                                                               const OmmaMultiHeadAttentionParams *params,
+                                                               OMMA_GO_ARG(w_q), OMMA_GO_ARG(b_q), OMMA_GO_ARG(w_k),
+                                                               OMMA_GO_ARG(b_k), OMMA_GO_ARG(w_v), OMMA_GO_ARG(b_v),
+                                                               OMMA_GO_ARG(w_o), OMMA_GO_ARG(b_o),
+                                                               OmmaMultiHeadAttention **plan)
+{
+    return omma_go_result(omma_multi_head_attention_create(ctx, params, OMMA_GO_TENSOR(w_q), OMMA_GO_TENSOR(b_q),
+                                                           OMMA_GO_TENSOR(w_k), OMMA_GO_TENSOR(b_k),
+                                                           OMMA_GO_TENSOR(w_v), OMMA_GO_TENSOR(b_v),
+                                                           OMMA_GO_TENSOR(w_o), OMMA_GO_TENSOR(b_o), plan));
+}
+
+static inline OmmaGoResult omma_go_multi_head_attention_run(const OmmaContext *ctx,
+                                                            const OmmaMultiHeadAttention *plan, OMMA_GO_ARG(query),
+                                                            OMMA_GO_ARG(key), OMMA_GO_ARG(value), OMMA_GO_ARG(mask),
+                                                            OMMA_GO_ARG(residual), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_multi_head_attention_run(ctx, plan, OMMA_GO_TENSOR(query), OMMA_GO_TENSOR(key),
+                                                        OMMA_GO_TENSOR(value), OMMA_GO_TENSOR(mask),
+                                                        OMMA_GO_TENSOR(residual), OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_feed_forward_create(const OmmaContext *ctx, const OmmaFeedForwardParams *params,
+                                                       OMMA_GO_ARG(w1), OMMA_GO_ARG(b1), OMMA_GO_ARG(w2),
+                                                       OMMA_GO_ARG(b2), OmmaFeedForward **plan)
+{
+    return omma_go_result(omma_feed_forward_create(ctx, params, OMMA_GO_TENSOR(w1), OMMA_GO_TENSOR(b1),
+                                                   OMMA_GO_TENSOR(w2), OMMA_GO_TENSOR(b2), plan));
+}
+
+static inline OmmaGoResult omma_go_feed_forward_run(const OmmaContext *ctx, const OmmaFeedForward *plan,
+                                                    OMMA_GO_ARG(input), OMMA_GO_ARG(residual), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_feed_forward_run(ctx, plan, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(residual),
+                                                OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_transformer_encoder_layer_create(const OmmaContext *ctx,
+                                                                    const OmmaTransformerEncoderLayerParams *params,
+                                                                    OMMA_GO_ARG(in_proj_weight),
+                                                                    OMMA_GO_ARG(in_proj_bias),
+                                                                    OMMA_GO_ARG(out_proj_weight),
+                                                                    OMMA_GO_ARG(out_proj_bias),
+                                                                    OMMA_GO_ARG(linear1_weight),
+                                                                    OMMA_GO_ARG(linear1_bias),
+                                                                    OMMA_GO_ARG(linear2_weight),
+                                                                    OMMA_GO_ARG(linear2_bias),
+                                                                    OMMA_GO_ARG(norm1_weight),
+                                                                    OMMA_GO_ARG(norm1_bias),
+                                                                    OMMA_GO_ARG(norm2_weight),
+                                                                    OMMA_GO_ARG(norm2_bias),
+                                                                    OmmaTransformerEncoderLayer **plan)
+{
+    return omma_go_result(omma_transformer_encoder_layer_create(ctx, params, OMMA_GO_TENSOR(in_proj_weight),
+                                                                OMMA_GO_TENSOR(in_proj_bias),
+                                                                OMMA_GO_TENSOR(out_proj_weight),
+                                                                OMMA_GO_TENSOR(out_proj_bias),
+                                                                OMMA_GO_TENSOR(linear1_weight),
+                                                                OMMA_GO_TENSOR(linear1_bias),
+                                                                OMMA_GO_TENSOR(linear2_weight),
+                                                                OMMA_GO_TENSOR(linear2_bias),
+                                                                OMMA_GO_TENSOR(norm1_weight),
+                                                                OMMA_GO_TENSOR(norm1_bias),
+                                                                OMMA_GO_TENSOR(norm2_weight),
+                                                                OMMA_GO_TENSOR(norm2_bias), plan));
+}
+
+static inline OmmaGoResult omma_go_transformer_encoder_layer_run(const OmmaContext *ctx,
+                                                                 const OmmaTransformerEncoderLayer *plan,
+                                                                 OMMA_GO_ARG(input), OMMA_GO_ARG(mask),
+                                                                 OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_transformer_encoder_layer_run(ctx, plan, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(mask),
+                                                             OMMA_GO_TENSOR(output)));
+}
+
+static inline OmmaGoResult omma_go_patch_embedding_create(const OmmaContext *ctx, OMMA_GO_ARG(weight),
+                                                          OMMA_GO_ARG(bias), OMMA_GO_ARG(class_token),
+                                                          OMMA_GO_ARG(position_embedding), OmmaPatchEmbedding **plan)
+{
+    return omma_go_result(omma_patch_embedding_create(ctx, OMMA_GO_TENSOR(weight), OMMA_GO_TENSOR(bias),
+                                                      OMMA_GO_TENSOR(class_token),
+                                                      OMMA_GO_TENSOR(position_embedding), plan));
+}
+
+static inline OmmaGoResult omma_go_patch_embedding_run(const OmmaContext *ctx, const OmmaPatchEmbedding *plan,
+                                                       OMMA_GO_ARG(input), OMMA_GO_ARG(output))
+{
+    return omma_go_result(omma_patch_embedding_run(ctx, plan, OMMA_GO_TENSOR(input), OMMA_GO_TENSOR(output)));
+}
+
 #endif

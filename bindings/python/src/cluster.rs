@@ -332,12 +332,7 @@ pub(crate) fn kmeans_accumulate<'py>(
     centroids: &Bound<'py, PyAny>,
     sample_weight: Option<&Bound<'py, PyAny>>,
     ctx: Option<&Bound<'py, Context>>,
-) -> PyResult<(
-    Bound<'py, PyAny>,
-    Bound<'py, PyAny>,
-    Bound<'py, PyAny>,
-    f64,
-)> {
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>, f64)> {
     let call = Call::new(x.py(), "kmeans_accumulate", ctx)?;
     let x = call.input("x", x)?;
     let centroids = call.input("centroids", centroids)?;

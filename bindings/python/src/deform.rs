@@ -17,8 +17,7 @@ fn output_shape(p: &OmmaDeformConv2dParams, x: &Tensor<'_>, w: &Tensor<'_>) -> [
     for i in 0..2 {
         let wide = |value: i32| i128::from(value);
         let window = wide(p.dilation[i]) * (i128::from(w.dim(2 + i)) - 1) + 1;
-        let padded =
-            i128::from(x.dim(2 + i)) + wide(p.padding[2 * i]) + wide(p.padding[2 * i + 1]);
+        let padded = i128::from(x.dim(2 + i)) + wide(p.padding[2 * i]) + wide(p.padding[2 * i + 1]);
         let size = match padded >= window {
             true => (padded - window) / wide(p.stride[i]) + 1,
             false => 0,

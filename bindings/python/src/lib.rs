@@ -21,11 +21,13 @@ mod dlpack;
 mod fold;
 mod image;
 mod linear;
+mod multi_head;
 mod neighbours;
 mod nn;
 mod plan;
 mod roi;
 mod tensor;
+mod transformer;
 mod warp;
 
 #[pymodule]
@@ -48,12 +50,14 @@ mod _omma {
         fold::{fold_batch_norm, merge_conv2d_avg_pool2d, merge_parallel_conv2d, receptive_field},
         image::{Letterbox, image_to_tensor, letterbox, median_blur, resize},
         linear::{Linear, linear, matmul},
+        multi_head::{MultiHeadAttention, multi_head_attention},
         neighbours::{knn, linear_assignment, match_descriptors, mean_shift},
         nn::{
             avg_pool2d, gelu, gelu_tanh, hardswish, leaky_relu, log_softmax, max_pool2d, prelu,
             relu, relu6, sigmoid, silu, softmax, tanh,
         },
         roi::{roi_align, roi_align_backward, roi_pool, roi_pool_backward},
+        transformer::{FeedForward, PatchEmbedding, TransformerEncoderLayer, positional_encoding},
         warp::{Remap, grid_sample, remap, rotate, warp_affine, warp_perspective},
     };
 

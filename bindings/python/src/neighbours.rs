@@ -234,7 +234,15 @@ pub(crate) fn mean_shift<'py>(
     call.run(|ctx| unsafe {
         let (labels, centers) = (&labels.descriptor(), &centers.descriptor());
         let seeds = pointer(&seeds);
-        capi::omma_mean_shift(ctx, &params, &x.descriptor(), seeds, labels, centers, &mut count)
+        capi::omma_mean_shift(
+            ctx,
+            &params,
+            &x.descriptor(),
+            seeds,
+            labels,
+            centers,
+            &mut count,
+        )
     })?;
     Ok((labels.into_object(), first(centers, count)?))
 }

@@ -11,9 +11,14 @@ __all__ = [
     "Context",
     "Conv2d",
     "ConvTranspose2d",
+    "FeedForward",
     "Letterbox",
     "Linear",
+    "MultiHeadAttention",
+    "PatchEmbedding",
     "Remap",
+    "TransformerEncoderLayer",
+    "__version__",
     "attention",
     "avg_pool2d",
     "batched_nms",
@@ -53,9 +58,11 @@ __all__ = [
     "median_blur",
     "merge_conv2d_avg_pool2d",
     "merge_parallel_conv2d",
+    "multi_head_attention",
     "nms",
     "nms_per_image",
     "pairwise_distance",
+    "positional_encoding",
     "prelu",
     "receptive_field",
     "relu",
@@ -77,7 +84,6 @@ __all__ = [
     "warp_affine",
     "warp_perspective",
     "yolo_decode",
-    "__version__",
 ]
 
 __version__: str
@@ -304,6 +310,140 @@ class Linear:
         *,
         activation: _LinearActivation | None = None,
         negative_slope: float = 0.01,
+        ctx: Context | None = None,
+    ) -> Self: ...
+    def run(
+        self, x: _Floats, out: _Out | None = None, *, ctx: Context | None = None
+    ) -> _Out: ...
+    def describe(self) -> str: ...
+
+def positional_encoding(
+    length: int, dim: int, *, out: _Out | None = None, ctx: Context | None = None
+) -> _Out: ...
+def multi_head_attention(
+    query: _Floats,
+    key: _Floats,
+    value: _Floats,
+    w_q: _Floats,
+    w_k: _Floats,
+    w_v: _Floats,
+    w_o: _Floats,
+    *,
+    num_heads: int,
+    num_kv_heads: int | None = None,
+    b_q: _Floats | None = None,
+    b_k: _Floats | None = None,
+    b_v: _Floats | None = None,
+    b_o: _Floats | None = None,
+    mask: _Mask | None = None,
+    causal: bool = False,
+    causal_offset: int = 0,
+    scale: float | None = None,
+    softcap: float = 0.0,
+    out: _Out | None = None,
+    ctx: Context | None = None,
+) -> _Out: ...
+@final
+class MultiHeadAttention:
+    def __new__(
+        cls,
+        w_q: _Floats,
+        w_k: _Floats,
+        w_v: _Floats,
+        w_o: _Floats,
+        *,
+        num_heads: int,
+        num_kv_heads: int | None = None,
+        b_q: _Floats | None = None,
+        b_k: _Floats | None = None,
+        b_v: _Floats | None = None,
+        b_o: _Floats | None = None,
+        causal: bool = False,
+        causal_offset: int = 0,
+        scale: float | None = None,
+        softcap: float = 0.0,
+        ctx: Context | None = None,
+    ) -> Self: ...
+    def run(
+        self,
+        query: _Floats,
+        key: _Floats,
+        value: _Floats,
+        *,
+        mask: _Mask | None = None,
+        residual: _Floats | None = None,
+        out: _Out | None = None,
+        ctx: Context | None = None,
+    ) -> _Out: ...
+    def describe(self) -> str: ...
+
+@final
+class FeedForward:
+    def __new__(
+        cls,
+        w1: _Floats,
+        b1: _Floats | None,
+        w2: _Floats,
+        b2: _Floats | None = None,
+        *,
+        activation: _LinearActivation = "relu",
+        negative_slope: float = 0.01,
+        ctx: Context | None = None,
+    ) -> Self: ...
+    def run(
+        self,
+        x: _Floats,
+        residual: _Floats | None = None,
+        out: _Out | None = None,
+        *,
+        ctx: Context | None = None,
+    ) -> _Out: ...
+    def describe(self) -> str: ...
+
+@final
+class TransformerEncoderLayer:
+    def __new__(
+        cls,
+        in_proj_weight: _Floats,
+        in_proj_bias: _Floats | None,
+        out_proj_weight: _Floats,
+        out_proj_bias: _Floats | None,
+        linear1_weight: _Floats,
+        linear1_bias: _Floats | None,
+        linear2_weight: _Floats,
+        linear2_bias: _Floats | None,
+        norm1_weight: _Floats | None = None,
+        norm1_bias: _Floats | None = None,
+        norm2_weight: _Floats | None = None,
+        norm2_bias: _Floats | None = None,
+        *,
+        num_heads: int,
+        activation: _LinearActivation = "relu",
+        negative_slope: float = 0.01,
+        norm_first: bool = False,
+        causal: bool = False,
+        eps: float = 1e-5,
+        ctx: Context | None = None,
+    ) -> Self: ...
+    def run(
+        self,
+        x: _Floats,
+        mask: _Mask | None = None,
+        out: _Out | None = None,
+        *,
+        ctx: Context | None = None,
+    ) -> _Out: ...
+    def describe(self) -> str: ...
+
+@final
+class PatchEmbedding:
+    def __new__(
+        cls,
+        w: _Floats,
+        bias: _Floats | None = None,
+        class_token: _Floats | None = None,
+        position_embedding: _Floats | None = None,
+        *,
         ctx: Context | None = None,
     ) -> Self: ...
     def run(
