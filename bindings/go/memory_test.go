@@ -45,8 +45,8 @@ func TestCallsAllocateNothing(t *testing.T) {
 		"roi_pool": func() error {
 			return RoIPool(ctx, x, rois, Tensor[int64]{}, y, Tensor[int32]{}, RoIPoolOptions{OutputSize: [2]int{y.Dim(2), y.Dim(3)}})
 		},
-		"median":  func() error { return MedianBlur(ctx, picture, blurred, 5, MedianBorderReplicate) },
-		"resize":  func() error { return Resize(ctx, picture, small, nil) },
+		"median": func() error { return MedianBlur(ctx, picture, blurred, 5, MedianBorderReplicate) },
+		"resize": func() error { return Resize(ctx, picture, small, nil) },
 		"resize": func() error { return Resize(ctx, picture, small, nil) },
 		"rotate": func() error { return Rotate(ctx, picture, 30, small, nil) },
 		"warp_affine": func() error {
