@@ -87,9 +87,7 @@ where
         _ if !v.is_finite() => None,
         Border::Wrap => Some((f64::from(v).rem_euclid(n as f64)) as f32),
         Border::Reflect => Some((f64::from(v).rem_euclid(2.0 * n as f64)) as f32),
-        Border::Reflect101 => {
-            Some((f64::from(v).rem_euclid(2.0 * (n.max(2) - 1) as f64)) as f32)
-        }
+        Border::Reflect101 => Some((f64::from(v).rem_euclid(2.0 * (n.max(2) - 1) as f64)) as f32),
     };
     if x.is_nan() || y.is_nan() {
         return value;
@@ -134,7 +132,11 @@ where
             let row = |i: i64| at(y0 + r, x0 + i, k);
             if taps == 2 {
                 let across = fma.fma(fx, row(1) - row(0), row(0));
-                sum = if r == 0 { across } else { fma.fma(fy, across - sum, sum) };
+                sum = if r == 0 {
+                    across
+                } else {
+                    fma.fma(fy, across - sum, sum)
+                };
             } else {
                 let mut across = row(0) * wx[0];
                 for i in 1..4 {
@@ -223,13 +225,20 @@ impl Setup {
         let image = T::noise(h * w * c, random.bits() >> 40);
         let pad = random.range(0, 5) as isize;
         let stride = (w * c) as isize + pad;
-        let stride = if random.range(0, 3) == 0 { -stride } else { stride };
+        let stride = if random.range(0, 3) == 0 {
+            -stride
+        } else {
+            stride
+        };
         let memory = self.memory(&image, stride, random.range(0, 1) == 0);
-        let start = if stride < 0 { (h - 1) * stride.unsigned_abs() } else { 0 };
+        let start = if stride < 0 {
+            (h - 1) * stride.unsigned_abs()
+        } else {
+            0
+        };
         for isa in isas() {
             let ctx = context(isa, 1);
-            let view =
-                View::strided(&memory, start, &[h, w, c], &[stride, c as isize, 1]).unwrap();
+            let view = View::strided(&memory, start, &[h, w, c], &[stride, c as isize, 1]).unwrap();
             let mut out = vec![T::default(); h1 * w1 * c];
             op(&ctx, &self.options, view, view_mut(&mut out, &[h1, w1, c])).unwrap();
             let fma = Fma::of(&ctx);
@@ -277,7 +286,17 @@ fn matrices<T: Pixel>() {
             1.0,
         ];
         if case % 7 == 0 {
-            m = [1.0, 0.0, m[2].round(), 0.0, 1.0, m[5].round(), 0.0, 0.0, 1.0];
+            m = [
+                1.0,
+                0.0,
+                m[2].round(),
+                0.0,
+                1.0,
+                m[5].round(),
+                0.0,
+                0.0,
+                1.0,
+            ];
         }
         if case % 2 == 0 {
             let affine = [m[0], m[1], m[2], m[3], m[4], m[5]];
@@ -381,7 +400,10 @@ fn threads_change_nothing() {
         let outputs = [1, 2, 3].map(|threads| {
             let mut out = vec![0u8; 150 * 140 * 3];
             let ctx = context(isa, threads);
-            let (image, out_view) = (view(&image, &[130, 170, 3]), view_mut(&mut out, &[150, 140, 3]));
+            let (image, out_view) = (
+                view(&image, &[130, 170, 3]),
+                view_mut(&mut out, &[150, 140, 3]),
+            );
             warp_affine(&ctx, &Warp::default(), &m, false, image, out_view).unwrap();
             out
         });
@@ -523,9 +545,7 @@ fn grid_reference(
         _ => {
             let (x, y) = (pad(x, w), pad(y, h));
             let (fx, fy) = (f64::from(x - x.floor()), f64::from(y - y.floor()));
-            let row = |y: f32| {
-                at(y, x.floor()) * (1.0 - fx) + at(y, x.floor() + 1.0) * fx
-            };
+            let row = |y: f32| at(y, x.floor()) * (1.0 - fx) + at(y, x.floor() + 1.0) * fx;
             row(y.floor()) * (1.0 - fy) + row(y.floor() + 1.0) * fy
         }
     }
@@ -562,8 +582,7 @@ fn grids() {
                 let (image, pixel) = (i / (c * h1 * w1), i % (h1 * w1));
                 let at = 2 * (image * h1 * w1 + pixel);
                 let plane = &x[i / (h1 * w1) * h * w..][..h * w];
-                let expected =
-                    grid_reference(&options, plane, [h, w], (grid[at], grid[at + 1]));
+                let expected = grid_reference(&options, plane, [h, w], (grid[at], grid[at + 1]));
                 let tolerance = match options.interpolation {
                     Interpolation::Cubic => 1e-5,
                     _ => 2e-6,
@@ -582,7 +601,9 @@ fn grids() {
 fn grids_of_odd_numbers() {
     // Inside of memory whatever the coordinate; NaN is outside, or the first pixel.
     let mut x: Guarded<f32> = Guarded::new(30, true);
-    x.iter_mut().enumerate().for_each(|(i, v)| *v = 1.0 + i as f32);
+    x.iter_mut()
+        .enumerate()
+        .for_each(|(i, v)| *v = 1.0 + i as f32);
     let odd = [
         f32::NAN,
         f32::INFINITY,
@@ -594,7 +615,11 @@ fn grids_of_odd_numbers() {
         1e18,
         0.0,
     ];
-    let grid: Vec<f32> = odd.iter().flat_map(|&a| odd.map(|b| [a, b])).flatten().collect();
+    let grid: Vec<f32> = odd
+        .iter()
+        .flat_map(|&a| odd.map(|b| [a, b]))
+        .flatten()
+        .collect();
     for isa in isas() {
         let ctx = context(isa, 1);
         for i in 0..18 {
@@ -613,7 +638,11 @@ fn grids_of_odd_numbers() {
             )
             .unwrap();
             if options.interpolation != Interpolation::Cubic {
-                let first = if options.padding == Padding::Zeros { 0.0 } else { 1.0 };
+                let first = if options.padding == Padding::Zeros {
+                    0.0
+                } else {
+                    1.0
+                };
                 assert_eq!(out[0], first, "{options:?}");
             }
         }
@@ -704,8 +733,7 @@ fn torch() {
         for words in lines(include_str!("fixtures/warp_torch.txt")) {
             let place = |names: [&str; 3], name| names.iter().position(|n| *n == name).unwrap();
             let options = GridSample {
-                interpolation: INTERPOLATIONS
-                    [place(["bilinear", "nearest", "bicubic"], words[0])],
+                interpolation: INTERPOLATIONS[place(["bilinear", "nearest", "bicubic"], words[0])],
                 padding: PADDINGS[place(["zeros", "border", "reflection"], words[1])],
                 align_corners: words[2] == "1",
             };
@@ -739,7 +767,11 @@ fn pillow() {
         let [h, w] = numbers(&words);
         let [h1, w1] = numbers(&words[3..]);
         let degrees: f64 = words[2].parse().unwrap();
-        assert_eq!(rotated_size((h, w), degrees).unwrap(), (h1, w1), "{words:?}");
+        assert_eq!(
+            rotated_size((h, w), degrees).unwrap(),
+            (h1, w1),
+            "{words:?}"
+        );
         let seed = line_number(&words);
         let image: Vec<u8> = u8::noise(h * w, seed).iter().map(|v| v / 2).collect();
         let options = Warp {
@@ -788,13 +820,28 @@ fn arguments() {
     let mut go = |m: &[f64; 6], from: &[usize], to: &[usize]| {
         let len = |shape: &[usize]| shape.iter().product::<usize>();
         let image = view(&x[..len(from)], from);
-        warp_affine(ctx, &options, m, false, image, view_mut(&mut y[..len(to)], to))
+        warp_affine(
+            ctx,
+            &options,
+            m,
+            false,
+            image,
+            view_mut(&mut y[..len(to)], to),
+        )
     };
     let (bad, shape) = (Status::InvalidArgument, Status::ShapeMismatch);
     fails(go(&[0.0; 6], &[3, 4], &[3, 4]), bad, "no inverse");
     fails(go(&[f64::NAN; 6], &[3, 4], &[3, 4]), bad, "not finite");
-    fails(go(&one, &[3, 4, 2], &[3, 4, 3]), shape, "output has 3 channels, image has 2");
-    fails(go(&one, &[2, 2, 5], &[2, 2, 5]), Status::Unsupported, "5 channels");
+    fails(
+        go(&one, &[3, 4, 2], &[3, 4, 3]),
+        shape,
+        "output has 3 channels, image has 2",
+    );
+    fails(
+        go(&one, &[2, 2, 5], &[2, 2, 5]),
+        Status::Unsupported,
+        "5 channels",
+    );
     fails(go(&one, &[0, 4], &[3, 4]), bad, "no pixels");
     fails(go(&one, &[4], &[3, 4]), shape, "image has 1 dimensions");
     go(&one, &[0, 4], &[0, 3]).unwrap();
@@ -812,12 +859,34 @@ fn arguments() {
         let out = view_mut(&mut out[..to.iter().product()], to);
         remap(ctx, options, image, maps(a), maps(b), out)
     };
-    fails(run(&area, &[3, 4], &[3, 4], &[3, 4]), bad, "interpolation is area");
-    fails(run(&options, &[3, 4], &[4, 3], &[3, 4]), shape, "map_y has shape");
-    fails(run(&options, &[3, 4], &[3, 4], &[4, 3]), shape, "output is 4 x 3");
-    fails(run(&options, &[12], &[12], &[3, 4]), shape, "map_x has 1 dimensions");
     fails(
-        rotate(ctx, &options, f64::INFINITY, image, view_mut(&mut y[..12], &[3, 4])),
+        run(&area, &[3, 4], &[3, 4], &[3, 4]),
+        bad,
+        "interpolation is area",
+    );
+    fails(
+        run(&options, &[3, 4], &[4, 3], &[3, 4]),
+        shape,
+        "map_y has shape",
+    );
+    fails(
+        run(&options, &[3, 4], &[3, 4], &[4, 3]),
+        shape,
+        "output is 4 x 3",
+    );
+    fails(
+        run(&options, &[12], &[12], &[3, 4]),
+        shape,
+        "map_x has 1 dimensions",
+    );
+    fails(
+        rotate(
+            ctx,
+            &options,
+            f64::INFINITY,
+            image,
+            view_mut(&mut y[..12], &[3, 4]),
+        ),
         bad,
         "degrees is inf",
     );

@@ -124,9 +124,7 @@ pub fn cases() -> Vec<Case> {
                 output(Type::F32, &[9, 10, 2]).any_shape(),
             ],
             // SAFETY: the harness passes pointers as the export wants them, or NULL.
-            call: Box::new(|ctx, params, t| unsafe {
-                omma_rotate(ctx, params.cast(), t[0], t[1])
-            }),
+            call: Box::new(|ctx, params, t| unsafe { omma_rotate(ctx, params.cast(), t[0], t[1]) }),
             in_place: false,
         },
         Case {

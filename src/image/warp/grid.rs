@@ -86,7 +86,9 @@ pub fn grid_sample(
         input.shape()
     );
     ensure!(
-        height.checked_mul(width).is_some_and(|n| n < i32::MAX as usize),
+        height
+            .checked_mul(width)
+            .is_some_and(|n| n < i32::MAX as usize),
         Unsupported,
         "{OP}: input of shape {:?} has planes of 2^31 pixels or more",
         input.shape()

@@ -108,7 +108,11 @@ impl<'a, T: Texel> Source<'a, T> {
     fn inside<const K: usize, const C: usize>(&self) -> Inside {
         // Taps in front of the coordinate's integer part.
         let before = if K == 4 { 1 } else { 0 };
-        let reads = if K == 1 { 1 } else { T::reads(K * C).div_ceil(C) };
+        let reads = if K == 1 {
+            1
+        } else {
+            T::reads(K * C).div_ceil(C)
+        };
         let size = self.rows.size;
         let high = |len: usize, reads: usize| match self.small {
             true => not_above(len as i64 - reads as i64 + 1 + before),
@@ -335,8 +339,7 @@ impl<'a, T: Texel> Source<'a, T> {
                     let at = self.border.index(at, height);
                     for k in 0..K {
                         for c in 0..C {
-                            taps[k * C + c][lane] =
-                                self.sample(at, columns[lane][k], c).to_float();
+                            taps[k * C + c][lane] = self.sample(at, columns[lane][k], c).to_float();
                         }
                     }
                 }

@@ -198,7 +198,10 @@ impl sealed::Texel for f32 {
             simd.store_ptr(fx.as_mut_ptr(), x);
             simd.store_ptr(fy.as_mut_ptr(), y);
             for lane in (0..S::LANES).step_by(S::BLOCKS) {
-                let (at, x) = (offsets.add(lane), simd.splat_blocks_ptr(fx.as_ptr().add(lane)));
+                let (at, x) = (
+                    offsets.add(lane),
+                    simd.splat_blocks_ptr(fx.as_ptr().add(lane)),
+                );
                 let a = simd.load_float_blocks_ptr(top, at);
                 let b = simd.load_float_blocks_ptr(top.add(C), at);
                 let c = simd.load_float_blocks_ptr(bottom, at);

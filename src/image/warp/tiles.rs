@@ -1,8 +1,8 @@
 //! The destination in bands and tiles, and where its pixels look.
 
+use super::Warp;
 use super::sample::{Places, RUN, Source, Stage};
 use super::texel::{SPILL, Texel};
-use super::Warp;
 use crate::error::Result;
 use crate::image::Interpolation;
 use crate::image::pixels::{Rows, RowsMut, Size};
