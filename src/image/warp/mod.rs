@@ -11,9 +11,9 @@
 //! All but the last follow OpenCV 5: coordinates, weights and interpolation in `f32`, the centre of the
 //! first pixel at (0, 0).
 //!
-//! How it is made: the destination is cut into bands (the tasks) and those into tiles, because a tile that is
-//! as high as wide finds its source in the first-level cache at any angle. For a run of a tile's row coordinates
-//! are computed into an array, whatever they come from; then one kernel takes the samples (`sample`).
+//! How it is made: the destination is cut into bands (the tasks), and those, where pixels are large, into tiles as high
+//! as wide (`tiles`). For a run of a row coordinates are computed into an array, whatever they
+//! come from; then one kernel takes the samples (`sample`).
 //! Each pixel is computed by itself, from its place alone, so neither tiles nor threads change a bit.
 
 mod affine;

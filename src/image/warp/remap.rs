@@ -160,6 +160,9 @@ impl Look for Maps<'_> {
         places.x[..count].copy_from_slice(&self.x.row(y)[x..x + count]);
         places.y[..count].copy_from_slice(&self.y.row(y)[x..x + count]);
     }
+    fn tiled(&self, _pixel: usize) -> bool {
+        false
+    }
 }
 
 impl Look for Remap {
@@ -168,5 +171,8 @@ impl Look for Remap {
         let (from_x, from_y) = self.places[run..run + 2 * RUN].split_at(RUN);
         places.x.copy_from_slice(from_x);
         places.y.copy_from_slice(from_y);
+    }
+    fn tiled(&self, _pixel: usize) -> bool {
+        false
     }
 }

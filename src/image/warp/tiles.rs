@@ -9,14 +9,19 @@ use crate::image::pixels::{Rows, RowsMut, Size};
 use crate::runtime::Context;
 use crate::simd::{Isa, Simd, dispatch};
 
-/// Rows of a band, which is a task: enough for tiles to be about as high as wide, few enough to share.
-const BAND: usize = 32;
+/// Rows of a band, which is a task: as high as a tile is wide, or enough to be worth it.
+const TILED: usize = 64;
+const WHOLE: usize = 32;
 
 /// Where destination pixels look.
 pub(super) trait Look: Sync {
     /// The coordinates of `count` pixels (at most [`RUN`]) from `(x, y)` on. The rest of
     /// `places` may hold anything.
     fn look(&self, isa: Isa, y: usize, x: usize, count: usize, places: &mut Places);
+    /// Whether pixels of so many bytes are made tile by tile, not row by row. Rows are what the CPU
+    /// fetches ahead, of maps above all; but a row of large pixels that runs across the source touches more
+    /// of it than the caches keep until the next one.
+    fn tiled(&self, pixel: usize) -> bool;
 }
 
 /// A matrix of two or three rows, from destination to source.
@@ -28,6 +33,9 @@ pub(super) struct Matrix {
 impl Look for Matrix {
     fn look(&self, isa: Isa, y: usize, x: usize, count: usize, places: &mut Places) {
         dispatch!(isa, simd => self.places(simd, y, x, count, places));
+    }
+    fn tiled(&self, pixel: usize) -> bool {
+        pixel > 4
     }
 }
 
@@ -78,18 +86,25 @@ pub(super) fn run<T: Texel>(
         width,
         channels,
     } = dst.size;
-    ctx.parallel_for(height.div_ceil(BAND), |task| {
+    let (band, tile) = match look.tiled(channels * size_of::<T>()) {
+        true => (TILED, RUN),
+        false => (WHOLE, width),
+    };
+    ctx.parallel_for(height.div_ceil(band), |task| {
         let mut places = Places::new();
         let mut stage = Stage([T::from_float(0.0); RUN * 4 + SPILL]);
-        for x in (0..width).step_by(RUN) {
-            let count = RUN.min(width - x);
-            for y in task * BAND..((task + 1) * BAND).min(height) {
-                look.look(isa, y, x, count, &mut places);
-                sample(&source, isa, &places, count, &mut stage);
+        for left in (0..width).step_by(tile) {
+            let right = (left + tile).min(width);
+            for y in task * band..((task + 1) * band).min(height) {
                 // SAFETY: bands are disjoint.
                 let row = unsafe { dst.row(y) };
-                row[x * channels..(x + count) * channels]
-                    .copy_from_slice(&stage.0[..count * channels]);
+                for x in (left..right).step_by(RUN) {
+                    let count = RUN.min(right - x);
+                    look.look(isa, y, x, count, &mut places);
+                    sample(&source, isa, &places, count, &mut stage);
+                    row[x * channels..(x + count) * channels]
+                        .copy_from_slice(&stage.0[..count * channels]);
+                }
             }
         }
     })
