@@ -23,6 +23,7 @@
 mod area;
 mod axis;
 mod filter;
+mod halve;
 mod letterbox;
 mod linear_f32;
 mod linear_u8;

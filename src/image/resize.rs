@@ -3,6 +3,7 @@
 use super::area::Area;
 use super::axis::{Axis, Coordinates};
 use super::filter::{Filter, Kernel};
+use super::halve::HalveU8;
 use super::linear_f32::LinearF32;
 use super::linear_u8::LinearU8;
 use super::median::Median;
@@ -85,6 +86,9 @@ impl sealed::Sample for u8 {
     ) -> Result<()> {
         let (across, down) = axes(coordinates, src.size, dst);
         let halve = coordinates == Coordinates::HalfPixel && across.is_half() && down.is_half();
+        if halve && HalveU8::takes(dst.channels) {
+            return run(ctx, &HalveU8::new(src, dst), sink, dst.height, dst.row());
+        }
         let producer = LinearU8::new(ctx, src, dst, across, down, halve)?;
         run(ctx, &producer, sink, dst.height, dst.row())
     }

@@ -23,6 +23,7 @@ mod vectors_f32;
 mod vectors_u8;
 
 use super::axis::Axis;
+use super::halve::HalveU8;
 use super::linear_f32::LinearF32;
 use super::linear_u8::LinearU8;
 use super::pixels::{Rows, Size};
@@ -135,6 +136,9 @@ impl Area for u8 {
         const EXACT: usize = (1 << 24) / 255;
         let grid = match Way::of(src.size, dst) {
             Way::Copy => return run(ctx, &Plain(src), sink, dst.height, dst.row()),
+            Way::Halve if HalveU8::takes(dst.channels) => {
+                return run(ctx, &HalveU8::new(src, dst), sink, dst.height, dst.row());
+            }
             way @ (Way::Halve | Way::Linear) => {
                 let (across, down) = axes(src.size, dst);
                 let halve = matches!(way, Way::Halve);
