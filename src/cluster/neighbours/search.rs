@@ -17,9 +17,9 @@ use crate::tensor::ViewMut;
 use std::ops::Range;
 
 /// Queries of a task, about.
-const QUERIES: usize = 192;
+const QUERIES: usize = 256;
 /// Where there are fewer tasks than that, points are split, too.
-const TASKS: usize = 6;
+const TASKS: usize = 4;
 /// Into parts of that many points at least.
 const PART: usize = 8192;
 /// Rows that the shift is the mean of.
