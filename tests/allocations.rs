@@ -159,6 +159,18 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     let mut axis: OmmaSoftmaxParams = params();
     (axis.flags, axis.axis) = (OMMA_SOFTMAX_AXIS, 0);
 
+    let (points, centroids) = (floats(&[500, 20]), floats(&[7, 20]));
+    let (transposed_points, nearest) = (floats(&[20, 500]), array(OMMA_DTYPE_INT, 64, &[500]));
+    let (apart, sums) = (floats(&[500, 7]), array(OMMA_DTYPE_FLOAT, 64, &[7, 20]));
+    let counts = array(OMMA_DTYPE_FLOAT, 64, &[7]);
+    let means = floats(&[7, 20]);
+    let columns = {
+        let mut t = floats(&[500, 20]);
+        t.tensor.data = transposed_points.tensor.data;
+        t.tensor.strides = [1, 500].map(i64::from).to_vec().leak().as_ptr();
+        t
+    };
+
     let mut conv_plan = std::ptr::null_mut();
     let mut linear_plan = std::ptr::null_mut();
     let count = Cell::new(0i64);
@@ -294,6 +306,53 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
             (
                 "box_iou",
                 Box::new(|x| omma_box_iou(x, null(), &boxes.tensor, &boxes.tensor, &iou.tensor)),
+            ),
+            (
+                "pairwise_distance",
+                Box::new(|x| {
+                    let (t, c) = (&columns.tensor, &centroids.tensor);
+                    omma_pairwise_distance(x, null(), t, c, none, &apart.tensor)
+                }),
+            ),
+            (
+                "kmeans_assign",
+                Box::new(|x| {
+                    let (t, c) = (&columns.tensor, &centroids.tensor);
+                    omma_kmeans_assign(x, t, c, &nearest.tensor, none)
+                }),
+            ),
+            (
+                "kmeans",
+                Box::new(|x| {
+                    let (t, to, c) = (&points.tensor, &nearest.tensor, &means.tensor);
+                    let none_too = std::ptr::null_mut();
+                    omma_kmeans(
+                        x,
+                        null(),
+                        t,
+                        none,
+                        none,
+                        to,
+                        c,
+                        none_too,
+                        std::ptr::null_mut(),
+                    )
+                }),
+            ),
+            (
+                "kmeans_accumulate",
+                Box::new(|x| {
+                    let (t, c) = (&points.tensor, &centroids.tensor);
+                    let (s, n) = (&sums.tensor, &counts.tensor);
+                    omma_kmeans_accumulate(x, t, c, none, s, n, none, std::ptr::null_mut())
+                }),
+            ),
+            (
+                "kmeans_update",
+                Box::new(|x| {
+                    let (s, n, c) = (&sums.tensor, &counts.tensor, &centroids.tensor);
+                    omma_kmeans_update(x, s, n, c, &means.tensor, std::ptr::null_mut())
+                }),
             ),
             (
                 "roi_align",

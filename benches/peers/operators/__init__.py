@@ -1,7 +1,7 @@
 """The rows of each family: the table that omma is judged by, then sweeps that show how cost grows."""
 
 from ..rows import Row
-from . import attention, boxes, conv, gemm, image, nn, roi
+from . import attention, boxes, cluster, conv, gemm, image, nn, roi
 
 FAMILIES = {
     "conv": conv,
@@ -11,6 +11,7 @@ FAMILIES = {
     "boxes": boxes,
     "roi": roi,
     "image": image,
+    "cluster": cluster,
 }
 
 

@@ -270,8 +270,11 @@ impl<S: Simd> Reduce<S> for Store<S> {
             for (v, &score) in scores.iter().enumerate() {
                 let value = match self.metric {
                     Metric::InnerProduct => score,
-                    Metric::SquaredEuclidean | Metric::Manhattan => simd.neg(score),
-                    Metric::Euclidean | Metric::Mahalanobis => simd.sqrt(simd.neg(score)),
+                    // Not the sign flipped: equal rows are 0 apart and not -0.
+                    Metric::SquaredEuclidean | Metric::Manhattan => simd.sub(simd.zero(), score),
+                    Metric::Euclidean | Metric::Mahalanobis => {
+                        simd.sqrt(simd.sub(simd.zero(), score))
+                    }
                     Metric::Cosine => {
                         let one = simd.splat(1.0);
                         let cosine = simd.mul(score, self.factors[v]);

@@ -313,7 +313,7 @@ impl<S: Simd> Reduce<S> for Potential<S> {
     fn tile<const MR: usize>(&mut self, simd: S, first: usize, scores: &[[S::F32; VECTORS]; MR]) {
         for r in 0..MR {
             for v in 0..VECTORS {
-                let less = simd.min(simd.neg(scores[r][v]), self.closest[v]);
+                let less = simd.min(simd.sub(simd.zero(), scores[r][v]), self.closest[v]);
                 if first + r == 0 {
                     self.last[v] = less;
                 }
