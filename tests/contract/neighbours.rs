@@ -37,7 +37,7 @@ fn assignment(cost: Arg, maximize: i32) -> Case {
             maximize,
         }),
         args: vec![
-            cost.any_type(),
+            cost.any_type().any_shape(),
             Arg::output("rows", Type::I64, &[2]),
             Arg::output("cols", Type::I64, &[2]),
         ],

@@ -1,7 +1,7 @@
 """The rows of each family: the table that omma is judged by, then sweeps that show how cost grows."""
 
 from ..rows import Row
-from . import attention, boxes, cluster, conv, gemm, image, nn, roi
+from . import attention, boxes, cluster, conv, gemm, image, neighbours, nn, roi
 
 FAMILIES = {
     "conv": conv,
@@ -12,6 +12,7 @@ FAMILIES = {
     "roi": roi,
     "image": image,
     "cluster": cluster,
+    "neighbours": neighbours,
 }
 
 

@@ -23,12 +23,7 @@ NOT_YET = [
     ("median_blur", "u8c1 1920x1080 k7", "opencv"),
     ("median_blur", "u8c1 1920x1080 k15", "opencv"),
     ("median_blur", "u8c1 1920x1080 k31", "opencv"),
-    ("knn", "1000 queries x 100000x128, k 10", "faiss"),
-    ("match_descriptors", "2-nn, 2000x2000x128", "opencv"),
-    ("mean_shift", "2000x2", "sklearn"),
     ("batch_norm", "train 16x64x56²", "torch"),
-    ("linear_assignment", "500²", "lap, scipy"),
-    ("linear_assignment", "1000²", "lap, scipy"),
     ("auc", "1e6", "sklearn"),
 ]
 
