@@ -5,6 +5,7 @@ mod common;
 
 use common::{Random, context, isas};
 use omma::cluster::*;
+use omma::runtime::Context;
 use omma::tensor::{View, ViewMut};
 
 const RESULTS: &str = include_str!("fixtures/neighbours.txt");
@@ -36,6 +37,14 @@ fn lines(word: &str) -> Vec<(Vec<&'static str>, Vec<Vec<f64>>)> {
     found
 }
 
+fn total<T: Cost>(ctx: &Context, maximize: bool, cost: View<'_, T>) -> f64 {
+    let pairs = cost.dim(0).min(cost.dim(1));
+    let (mut rows, mut cols) = (vec![0; pairs], vec![0; pairs]);
+    let rows = ViewMut::new(&mut rows, &[pairs]).unwrap();
+    let cols = ViewMut::new(&mut cols, &[pairs]).unwrap();
+    linear_assignment(ctx, maximize, cost, rows, cols).unwrap()
+}
+
 #[test]
 fn assignments_cost_what_scipy_and_lap_find() {
     for isa in isas() {
@@ -50,22 +59,13 @@ fn assignments_cost_what_scipy_and_lap_find() {
             let expected: f64 = fields[5].parse().unwrap();
             let narrow: Vec<f32> = cost.iter().map(|&c| c as f32).collect();
             let pairs = n.min(m);
-            let (mut rows, mut cols) = (vec![0; pairs], vec![0; pairs]);
-            let mut to = || {
-                (
-                    ViewMut::new(&mut rows, &[pairs]).unwrap(),
-                    ViewMut::new(&mut cols, &[pairs]).unwrap(),
-                )
-            };
             let maximize = number(4) == 1;
-            let (r, c) = to();
-            let view = View::new(&cost, &[n, m]).unwrap();
-            let wide = linear_assignment(&ctx, maximize, view, r, c).unwrap();
-            let (r, c) = to();
-            let view = View::new(&narrow, &[n, m]).unwrap();
-            let narrow = linear_assignment(&ctx, maximize, view, r, c).unwrap();
+            let shape = [n, m];
+            let wide = View::new(&cost, &shape).unwrap();
+            let narrow = View::new(&narrow, &shape).unwrap();
+            let totals = [total(&ctx, maximize, wide), total(&ctx, maximize, narrow)];
             // Costs have 24 bits, so that f32 holds them, too.
-            for total in [wide, narrow] {
+            for total in totals {
                 assert!(
                     (total - expected).abs() <= 1e-12 * expected,
                     "{fields:?}: {total}"

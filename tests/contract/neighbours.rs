@@ -123,8 +123,8 @@ pub fn cases() -> Vec<Case> {
             Arg::input("b", &[3, 2], &POINTS[..6]),
         ),
         matches(
-            Arg::input_bytes("a", Type::U8, &[3, 2], vec![1, 2, 3, 4, 5, 6]),
-            Arg::input_bytes("b", Type::U8, &[3, 2], vec![1, 2, 3, 4, 5, 6]),
+            Arg::input_bytes("a", Type::U8, &[3, 16], (0..48).collect()),
+            Arg::input_bytes("b", Type::U8, &[3, 16], (0..48).collect()),
         ),
     ]
 }
