@@ -58,7 +58,6 @@ fn assignments_cost_what_scipy_and_lap_find() {
             }
             let expected: f64 = fields[5].parse().unwrap();
             let narrow: Vec<f32> = cost.iter().map(|&c| c as f32).collect();
-            let pairs = n.min(m);
             let maximize = number(4) == 1;
             let shape = [n, m];
             let wide = View::new(&cost, &shape).unwrap();

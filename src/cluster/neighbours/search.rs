@@ -122,7 +122,7 @@ impl<'a> Search<'a> {
             };
         }
         // Lengths tell in passing whether rows are finite; large ones need another look.
-        if !(high < f32::INFINITY) {
+        if !high.is_finite() {
             expect_finite(ctx, op, names[0], queries)?;
             expect_finite(ctx, op, names[1], data)?;
         }
