@@ -44,8 +44,9 @@ impl<'c> Centroids<'c> {
     pub fn check(&self, op: &str, name: &str) -> Result<()> {
         for i in 0..self.k {
             let row = self.row(i);
+            let fine = exact::dot(row, row) <= f64::from(LIMIT);
             ensure!(
-                exact::dot(row, row) <= f64::from(LIMIT),
+                fine,
                 InvalidArgument,
                 "{op}: {name} has NaN, infinity or a value too large to be squared in row {i}"
             );
