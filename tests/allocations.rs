@@ -173,6 +173,12 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     let (apart, sums) = (floats(&[500, 7]), array(OMMA_DTYPE_FLOAT, 64, &[7, 20]));
     let counts = array(OMMA_DTYPE_FLOAT, 64, &[7]);
     let means = floats(&[7, 20]);
+    let integers = |shape: &[i64]| array(OMMA_DTYPE_INT, 64, shape);
+    let (nearby, nearby_apart) = (integers(&[500, 3]), floats(&[500, 3]));
+    let (pairs, apart_once) = (integers(&[500, 2]), floats(&[500]));
+    let (modes, pair_rows, pair_cols) = (floats(&[500, 20]), integers(&[20]), integers(&[20]));
+    let mut shift: OmmaMeanShiftParams = params();
+    shift.bandwidth = 1.0;
     let columns = {
         let mut t = floats(&[500, 20]);
         t.tensor.data = transposed_points.tensor.data;
@@ -340,6 +346,36 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
                 Box::new(|x| {
                     let (t, c) = (&columns.tensor, &centroids.tensor);
                     omma_pairwise_distance(x, null(), t, c, none, &apart.tensor)
+                }),
+            ),
+            (
+                "knn",
+                Box::new(|x| {
+                    let (p, found, to) = (&points.tensor, &nearby.tensor, &nearby_apart.tensor);
+                    omma_knn(x, null(), p, p, none, found, to)
+                }),
+            ),
+            (
+                "match_descriptors",
+                Box::new(|x| {
+                    let (p, to) = (&points.tensor, &apart_once.tensor);
+                    let mut count = 0;
+                    omma_match_descriptors(x, null(), p, p, &pairs.tensor, to, &mut count)
+                }),
+            ),
+            (
+                "mean_shift",
+                Box::new(|x| {
+                    let (p, to, mut count) = (&points.tensor, &modes.tensor, 0);
+                    omma_mean_shift(x, &shift, p, none, &nearest.tensor, to, &mut count)
+                }),
+            ),
+            (
+                "linear_assignment",
+                Box::new(|x| {
+                    let (rows, cols) = (&pair_rows.tensor, &pair_cols.tensor);
+                    let total = std::ptr::null_mut();
+                    omma_linear_assignment(x, null(), &points.tensor, rows, cols, total)
                 }),
             ),
             (

@@ -90,25 +90,25 @@ fn expect(metric: Metric, s: &Sides, k: usize, found: &(Vec<i64>, Vec<f32>), wha
             })
             .collect();
         all.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap().then(a.1.cmp(&b.1)));
-        for r in 0..k {
+        for (r, all) in all[..k].iter().enumerate() {
             let (index, distance) = (found.0[q * k + r] as usize, f64::from(found.1[q * k + r]));
             let near =
                 |a: f64, b: f64| (a - b).abs() <= 2e-7 * a.abs().max(b.abs()) + 1e-12 || a == b;
             assert!(
-                near(distance, all[r].2)
-                    || metric == Metric::Cosine && (distance - all[r].2).abs() < 1e-7,
+                near(distance, all.2)
+                    || metric == Metric::Cosine && (distance - all.2).abs() < 1e-7,
                 "{what} {metric:?}: query {q} rank {r}: {distance}, expected {}",
-                all[r].2
+                all.2
             );
             // Sums in another order may tell two apart whose distances are equal to 1e-13.
-            if index != all[r].1 {
+            if index != all.1 {
                 let (own, _) = measure(metric, query, &s.data[index * s.d..][..s.d]);
-                let same = (own - all[r].0).abs() <= 1e-12 * own.abs().max(1e-300);
+                let same = (own - all.0).abs() <= 1e-12 * own.abs().max(1e-300);
                 let lattice = what.starts_with("lattice") && metric != Metric::Cosine;
                 assert!(
-                    same && !lattice || metric == Metric::Cosine && (own - all[r].0).abs() < 1e-14,
+                    same && !lattice || metric == Metric::Cosine && (own - all.0).abs() < 1e-14,
                     "{what} {metric:?}: query {q} rank {r}: point {index}, expected {}",
-                    all[r].1
+                    all.1
                 );
             }
         }
@@ -324,6 +324,7 @@ fn bad_input_is_named() {
 }
 
 type Pairs = Vec<(i64, i64, f32)>;
+type Match<'a> = dyn Fn(ViewMut<'_, i64>, ViewMut<'_, f32>, &mut usize) -> Result<(), Error> + 'a;
 
 /// The matches, from all distances.
 fn plain(p: &MatchParams, n: usize, m: usize, distance: &dyn Fn(usize, usize) -> f64) -> Pairs {
@@ -369,12 +370,7 @@ fn matches_equal_the_definition() {
             let (n, m) = (random.range(0, 40), random.range(0, 40));
             let d = [1, 3, 5, 32, 36][case % 5];
             let p = params(case);
-            let expect = |run: &dyn Fn(
-                ViewMut<'_, i64>,
-                ViewMut<'_, f32>,
-                &mut usize,
-            ) -> Result<(), Error>,
-                          expected: Pairs| {
+            let expect = |run: &Match<'_>, expected: Pairs| {
                 let (mut pairs, mut distances, mut count) = (vec![-7; 2 * n], vec![-7.0; n], 99);
                 run(
                     ViewMut::new(&mut pairs, &[n, 2]).unwrap(),

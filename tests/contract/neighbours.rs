@@ -37,7 +37,7 @@ fn assignment(cost: Arg, maximize: i32) -> Case {
             maximize,
         }),
         args: vec![
-            cost.any_type(),
+            cost.any_type().any_shape(),
             Arg::output("rows", Type::I64, &[2]),
             Arg::output("cols", Type::I64, &[2]),
         ],
@@ -123,8 +123,8 @@ pub fn cases() -> Vec<Case> {
             Arg::input("b", &[3, 2], &POINTS[..6]),
         ),
         matches(
-            Arg::input_bytes("a", Type::U8, &[3, 2], vec![1, 2, 3, 4, 5, 6]),
-            Arg::input_bytes("b", Type::U8, &[3, 2], vec![1, 2, 3, 4, 5, 6]),
+            Arg::input_bytes("a", Type::U8, &[3, 16], (0..48).collect()),
+            Arg::input_bytes("b", Type::U8, &[3, 16], (0..48).collect()),
         ),
     ]
 }

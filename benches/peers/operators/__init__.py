@@ -1,7 +1,7 @@
 """The rows of each family: the table that omma is judged by, then sweeps that show how cost grows."""
 
 from ..rows import Row
-from . import attention, boxes, cluster, conv, gemm, image, nn, roi, warp
+from . import attention, boxes, cluster, conv, gemm, image, neighbours, nn, roi, warp
 
 FAMILIES = {
     "conv": conv,
@@ -13,6 +13,7 @@ FAMILIES = {
     "image": image,
     "warp": warp,
     "cluster": cluster,
+    "neighbours": neighbours,
 }
 
 

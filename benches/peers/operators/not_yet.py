@@ -5,12 +5,7 @@ for something that omma has.
 """
 
 NOT_YET = [
-    ("knn", "1000 queries x 100000x128, k 10", "faiss"),
-    ("match_descriptors", "2-nn, 2000x2000x128", "opencv"),
-    ("mean_shift", "2000x2", "sklearn"),
     ("batch_norm", "train 16x64x56²", "torch"),
-    ("linear_assignment", "500²", "lap, scipy"),
-    ("linear_assignment", "1000²", "lap, scipy"),
     ("auc", "1e6", "sklearn"),
 ]
 

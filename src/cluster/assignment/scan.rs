@@ -201,9 +201,9 @@ pub(super) fn reduce<S: Double, T: Cost>(
         meet(d);
     }
     let mut lanes = [f64::INFINITY; crate::simd::MAX_LANES / 2];
-    for v in 0..STEP {
+    for first in first {
         // SAFETY: room for the lanes of every tier.
-        unsafe { simd.store_f64_ptr(lanes.as_mut_ptr(), first[v]) };
+        unsafe { simd.store_f64_ptr(lanes.as_mut_ptr(), first) };
         for &lane in &lanes[..S::DOUBLES] {
             meet(lane);
         }

@@ -32,8 +32,9 @@ impl<'c> Whitening<'c> {
         for i in 0..depth {
             for j in 0..i {
                 let (a, b) = (at(i, j), at(j, i));
+                let even = (a - b).abs() <= 1e-5 * (at(i, i) * at(j, j)).abs().sqrt();
                 ensure!(
-                    (a - b).abs() <= 1e-5 * (at(i, i) * at(j, j)).abs().sqrt(),
+                    even,
                     InvalidArgument,
                     "{op}: covariance is not symmetric: {a} at ({i}, {j}), {b} at ({j}, {i})"
                 );

@@ -23,13 +23,13 @@
 //! by [`exact`]. With the bias 0 it ranks by inner product, and by cosine when the
 //! candidates have length 1.
 //!
-//! How it is used, inside a task and inside of `dispatch!` (see `pairwise.rs` and `assign.rs`):
+//! How it is used, inside a task and inside of `dispatch!` (see `pairwise.rs` and `kmeans/pass.rs`):
 //!
 //! ```text
-//! let candidates = Candidates::new(ctx, rows, shift, Bias::…)?;      // once a call, or
-//! pack_candidates(simd, …)                                          // a block at a time
+//! let mut candidates = Candidates::empty(ctx, tier, count, depth)?;  // once a call, with `fill`, or
+//! pack_candidates(rows, range, …)                                    // a block at a time
 //! for each panel of points:
-//!     pack_points(simd, &points, first..last, shift, &mut panel);
+//!     pack_points(simd, rows, first..last, shift, &mut panel);       // or `pack_listed`
 //!     scan::<S, KIND, R>(simd, &panel, candidates.block(), &mut reduce);
 //! ```
 //!

@@ -4,7 +4,7 @@ use super::tile::{VECTORS, points, width};
 use crate::error::Result;
 use crate::gemm::{PanelSource, Strided};
 use crate::runtime::{Context, Scratch};
-use crate::simd::{Simd, Tier};
+use crate::simd::{MAX_LANES, Simd, Tier};
 use crate::tensor::{Contiguous, View};
 use std::ops::Range;
 
@@ -123,8 +123,60 @@ pub fn pack_points<S: Simd>(
     } else if rows.depth > 0 {
         rows.lines.pack(simd, 0..rows.depth, range, count, panel);
     }
+    finish_panel(simd, used, shift, panel)
+}
+
+/// As [`pack_points`], of any rows: `list` has their numbers. Their elements less `shift`, which has one a dimension.
+#[inline(always)]
+pub fn pack_listed<S: Simd>(
+    simd: S,
+    rows: Rows<'_>,
+    list: &[usize],
+    shift: &[f32],
+    panel: &mut [f32],
+) -> [S::F32; VECTORS] {
+    let (count, used, depth) = (points(S::LANES), list.len(), rows.depth);
+    let panel = &mut panel[..depth * count];
+    assert!((1..=count).contains(&used) && shift.len() == depth);
+    // Lanes without a point read the last one, and are cleared after.
+    let mut from = [[std::ptr::null(); MAX_LANES]; VECTORS];
+    for i in 0..count {
+        from[i / S::LANES][i % S::LANES] = rows.row(list[i.min(used - 1)]).as_ptr();
+    }
+    let whole = depth / S::LANES * S::LANES;
+    for p in (0..whole).step_by(S::LANES) {
+        for (v, from) in from.iter().enumerate() {
+            let mut at = *from;
+            for at in at.iter_mut().take(S::LANES) {
+                *at = at.wrapping_add(p);
+            }
+            // SAFETY: LANES elements from `p` on of rows that have `depth`; as many steps of the panel.
+            unsafe {
+                let to = panel.as_mut_ptr().add(p * count + v * S::LANES);
+                simd.transpose_ptr(&at, to, count);
+            }
+        }
+    }
+    for p in whole..depth {
+        for i in 0..count {
+            // SAFETY: an element of a row.
+            panel[p * count + i] = unsafe { *from[i / S::LANES][i % S::LANES].add(p) };
+        }
+    }
+    finish_panel(simd, used, Some(shift), panel)
+}
+
+/// Subtracts the shift, clears lanes without a point, and sums squares.
+#[inline(always)]
+fn finish_panel<S: Simd>(
+    simd: S,
+    used: usize,
+    shift: Option<&[f32]>,
+    panel: &mut [f32],
+) -> [S::F32; VECTORS] {
+    let count = points(S::LANES);
     if let Some(shift) = shift {
-        assert!(shift.len() == rows.depth);
+        assert!(shift.len() * count == panel.len());
     }
     let mut squares = [simd.zero(); VECTORS];
     for (p, row) in panel.chunks_exact_mut(count).enumerate() {
@@ -233,19 +285,6 @@ pub struct Candidates<'c> {
 }
 
 impl<'c> Candidates<'c> {
-    /// Packs them; see [`pack_candidates`].
-    pub fn new(
-        ctx: &'c Context,
-        rows: Rows<'_>,
-        shift: Option<&[f32]>,
-        scale: Option<&[f32]>,
-        bias: Bias,
-    ) -> Result<Candidates<'c>> {
-        let mut candidates = Candidates::empty(ctx, ctx.isa().tier(), rows.len, rows.depth)?;
-        candidates.fill(rows, shift, scale, bias);
-        Ok(candidates)
-    }
-
     /// Room for `count` candidates of `depth`.
     pub fn empty(
         ctx: &'c Context,

@@ -1,6 +1,8 @@
 //! `kmeans_assign`, and the two halves of an iteration for engines of their own.
 
-use super::pass::{Centroids, Mode, Pass, Sums};
+use super::centroids::Centroids;
+use super::pass::{Mode, Pass};
+use super::sums::Sums;
 use crate::cluster::distance::panels::Matrix;
 use crate::error::{Result, ensure};
 use crate::runtime::{Context, Scratch};
@@ -131,6 +133,7 @@ pub fn kmeans_assign(
         false,
         Mode::Labels,
         None,
+        None,
     )?;
     if let (Some(squares), Some(mut distances)) = (&squares, distances) {
         distances.copy_from_slice(squares);
@@ -194,6 +197,7 @@ pub fn kmeans_accumulate(
         true,
         Mode::Sums,
         Some(&mut total),
+        None,
     )?;
     for cluster in 0..k {
         let (of, weight, _) = total.of(cluster);

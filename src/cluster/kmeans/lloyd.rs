@@ -1,9 +1,12 @@
 //! `kmeans`: from the first centroids to the last.
 
 use super::assign::{check, check_weights, store_labels, unlabelled};
+use super::bounds::Bounds;
+use super::centroids::Centroids;
 use super::init;
-use super::pass::{Centroids, Found, Mode, Pass, Sums, task_rows};
+use super::pass::{Found, Mode, Pass, task_rows};
 use super::random::Random;
+use super::sums::Sums;
 use crate::cluster::distance::exact;
 use crate::cluster::distance::panels::{Matrix, Rows};
 use crate::error::{Result, bail, ensure};
@@ -155,6 +158,7 @@ pub fn kmeans(
         threshold,
         labels: unlabelled(ctx, n)?,
         sums: Sums::new(ctx, n, k, depth)?,
+        bounds: Bounds::new(ctx, n, k, depth)?,
         centroids: Centroids::empty(ctx, k, depth)?,
         next: ctx.scratch(k * depth)?,
     };
@@ -210,6 +214,7 @@ struct Run<'a> {
     threshold: f64,
     labels: Scratch<'a, u32>,
     sums: Sums<'a>,
+    bounds: Bounds<'a>,
     centroids: Centroids<'a>,
     next: Scratch<'a, f32>,
 }
@@ -223,6 +228,7 @@ impl Run<'_> {
     ) -> Result<(KmeansResult, bool)> {
         let n = self.rows.len();
         self.labels.fill(u32::MAX);
+        self.bounds.forget();
         let mut mode = Mode::Sums;
         let (mut settled, mut stopped, mut iterations) = (false, false, 0);
         while iterations < self.params.max_iterations && !settled && !stopped {
@@ -267,7 +273,9 @@ impl Run<'_> {
             centroids: &self.centroids,
         };
         let sums = Some(&mut self.sums);
-        pass.run(self.ctx, &mut self.labels, None, inertia, mode, sums)
+        let bounds = Some(&mut self.bounds);
+        let (ctx, labels) = (self.ctx, &mut self.labels);
+        pass.run(ctx, labels, None, inertia, mode, sums, bounds)
     }
 
     /// New centroids from the sums; by how much they moved.
@@ -290,6 +298,10 @@ impl Run<'_> {
                 moved += (f64::from(*new) - f64::from(old)).powi(2);
             }
         }
+        self.bounds.moved((0..k).map(|c| {
+            let new = &self.next[c * depth..][..depth];
+            exact::squared(self.centroids.row(c), new)
+        }));
         std::mem::swap(&mut self.centroids.values, &mut self.next);
         Ok(moved)
     }
@@ -342,6 +354,7 @@ impl Run<'_> {
             let from = self.labels[at] as usize;
             self.sums.transfer(self.rows.row(at), weight, Some(from), c);
             self.labels[at] = c as u32;
+            self.bounds.forget_point(at);
         }
         Ok(())
     }

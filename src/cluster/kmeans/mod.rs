@@ -9,11 +9,14 @@
 
 mod anchors;
 mod assign;
+mod bounds;
+mod centroids;
 mod init;
 mod lloyd;
 mod nearest;
 mod pass;
 mod random;
+mod sums;
 
 pub use anchors::{AnchorAverage, AnchorsParams, kmeans_anchors};
 pub use assign::{kmeans_accumulate, kmeans_assign, kmeans_update};

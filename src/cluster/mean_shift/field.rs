@@ -251,10 +251,10 @@ impl<'c> Field<'c> {
             let mut from = start;
             while from < end {
                 let mut square = zero;
-                for k in 0..self.depth {
+                for (k, &c) in centre[..self.depth].iter().enumerate() {
                     // SAFETY: a plane has room for a vector from any point on.
                     let x = unsafe { simd.load_f64_ptr(planes.add(k * self.plane + from)) };
-                    let t = simd.sub_f64(x, simd.splat_f64(centre[k]));
+                    let t = simd.sub_f64(x, simd.splat_f64(c));
                     square = simd.add_f64(square, simd.mul_f64(t, t));
                 }
                 if from + S::DOUBLES > end {

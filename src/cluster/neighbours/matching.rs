@@ -160,14 +160,14 @@ fn check<T: crate::tensor::Element>(
     forbid_overlap(op, "pairs", pairs, "distances", distances)?;
     if let Some(ratio) = params.ratio {
         ensure!(
-            ratio > 0.0,
+            ratio.is_finite() && ratio > 0.0,
             InvalidArgument,
             "{op}: ratio is {ratio}, expected a positive number"
         );
     }
     if let Some(most) = params.max_distance {
         ensure!(
-            most >= 0.0,
+            !most.is_nan() && most >= 0.0,
             InvalidArgument,
             "{op}: max_distance is {most}, expected a number that is not negative"
         );

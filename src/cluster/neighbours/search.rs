@@ -17,9 +17,9 @@ use crate::tensor::ViewMut;
 use std::ops::Range;
 
 /// Queries of a task, about.
-const QUERIES: usize = 192;
+const QUERIES: usize = 256;
 /// Where there are fewer tasks than that, points are split, too.
-const TASKS: usize = 6;
+const TASKS: usize = 4;
 /// Into parts of that many points at least.
 const PART: usize = 8192;
 /// Rows that the shift is the mean of.
@@ -122,7 +122,7 @@ impl<'a> Search<'a> {
             };
         }
         // Lengths tell in passing whether rows are finite; large ones need another look.
-        if !(high < f32::INFINITY) {
+        if !high.is_finite() {
             expect_finite(ctx, op, names[0], queries)?;
             expect_finite(ctx, op, names[1], data)?;
         }
