@@ -14,6 +14,7 @@ fn cases() -> Vec<contract::Case> {
         contract::linear::cases(),
         contract::nn::cases(),
         contract::roi::cases(),
+        contract::transformer::cases(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -336,7 +336,9 @@ func NewTransformerEncoderLayerPlan(ctx *Context, w *TransformerEncoderLayerWeig
 // Close frees the plan when the calls that use it have returned. A second Close does nothing. The
 // error is always nil; it is there for io.Closer.
 func (plan *TransformerEncoderLayerPlan) Close() error {
-	plan.handle.close(func(ptr unsafe.Pointer) { C.omma_transformer_encoder_layer_destroy((*C.OmmaTransformerEncoderLayer)(ptr)) })
+	plan.handle.close(func(ptr unsafe.Pointer) {
+		C.omma_transformer_encoder_layer_destroy((*C.OmmaTransformerEncoderLayer)(ptr))
+	})
 	return nil
 }
 

@@ -14,6 +14,7 @@ pub mod image;
 pub mod linear;
 pub mod nn;
 pub mod roi;
+pub mod transformer;
 
 use omma::capi::*;
 use std::ffi::{CStr, c_void};
