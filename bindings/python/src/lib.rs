@@ -47,9 +47,7 @@ mod _omma {
             relu, relu6, sigmoid, silu, softmax, tanh,
         },
         roi::{roi_align, roi_align_backward, roi_pool, roi_pool_backward},
-        transformer::{
-            FeedForward, PatchEmbedding, TransformerEncoderLayer, positional_encoding,
-        },
+        transformer::{FeedForward, PatchEmbedding, TransformerEncoderLayer, positional_encoding},
     };
 
     #[pymodule_init]

@@ -33,7 +33,10 @@ pub(crate) fn descriptors(arrays: &[Option<Tensor<'_>>]) -> Vec<Option<OmmaTenso
         .collect()
 }
 
-pub(crate) fn mask_of<'py>(call: &Call<'py>, mask: Argument<'_, 'py>) -> PyResult<Option<Tensor<'py>>> {
+pub(crate) fn mask_of<'py>(
+    call: &Call<'py>,
+    mask: Argument<'_, 'py>,
+) -> PyResult<Option<Tensor<'py>>> {
     mask.map(|mask| Tensor::input(call, "mask", mask, None))
         .transpose()
 }
@@ -173,7 +176,21 @@ pub(crate) fn multi_head_attention<'py>(
         let (q, k, v) = (query.descriptor(), key.descriptor(), value.descriptor());
         let (mask, out) = (pointer(&mask), &out.descriptor());
         capi::omma_multi_head_attention(
-            ctx, &params, &q, &k, &v, w(0), w(1), w(2), w(3), w(4), w(5), w(6), w(7), mask, out,
+            ctx,
+            &params,
+            &q,
+            &k,
+            &v,
+            w(0),
+            w(1),
+            w(2),
+            w(3),
+            w(4),
+            w(5),
+            w(6),
+            w(7),
+            mask,
+            out,
         )
     })?;
     Ok(out.into_object())
@@ -256,7 +273,17 @@ impl MultiHeadAttention {
                 |ctx, slot| {
                     let w = |i: usize| pointer(&weights[i]);
                     capi::omma_multi_head_attention_create(
-                        ctx, &params, w(0), w(1), w(2), w(3), w(4), w(5), w(6), w(7), slot,
+                        ctx,
+                        &params,
+                        w(0),
+                        w(1),
+                        w(2),
+                        w(3),
+                        w(4),
+                        w(5),
+                        w(6),
+                        w(7),
+                        slot,
                     )
                 },
             )?

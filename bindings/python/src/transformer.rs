@@ -99,7 +99,8 @@ impl FeedForward {
         ctx: Option<&Bound<'py, Context>>,
     ) -> PyResult<FeedForward> {
         let call = Call::new(w1.py(), "FeedForward", ctx)?;
-        let (activation, negative_slope) = self::activation(&call, Some(activation), negative_slope)?;
+        let (activation, negative_slope) =
+            self::activation(&call, Some(activation), negative_slope)?;
         let params = OmmaFeedForwardParams {
             struct_size: size_of::<OmmaFeedForwardParams>() as u32,
             activation,
@@ -243,7 +244,8 @@ impl TransformerEncoderLayer {
         ctx: Option<&Bound<'py, Context>>,
     ) -> PyResult<TransformerEncoderLayer> {
         let call = Call::new(in_proj_weight.py(), "TransformerEncoderLayer", ctx)?;
-        let (activation, negative_slope) = self::activation(&call, Some(activation), negative_slope)?;
+        let (activation, negative_slope) =
+            self::activation(&call, Some(activation), negative_slope)?;
         let mut flags = capi::OMMA_ENCODER_LAYER_EPS;
         if norm_first {
             flags |= capi::OMMA_ENCODER_LAYER_NORM_FIRST;
@@ -283,7 +285,21 @@ impl TransformerEncoderLayer {
             Plan::create(&call, destroy, |ctx, slot| {
                 let w = |i: usize| pointer(&weights[i]);
                 capi::omma_transformer_encoder_layer_create(
-                    ctx, &params, w(0), w(1), w(2), w(3), w(4), w(5), w(6), w(7), w(8), w(9), w(10), w(11), slot,
+                    ctx,
+                    &params,
+                    w(0),
+                    w(1),
+                    w(2),
+                    w(3),
+                    w(4),
+                    w(5),
+                    w(6),
+                    w(7),
+                    w(8),
+                    w(9),
+                    w(10),
+                    w(11),
+                    slot,
                 )
             })?
         };
@@ -299,8 +315,8 @@ impl TransformerEncoderLayer {
     /// >>> import numpy as np, omma
     /// >>> eye, zero = np.eye(2, dtype=np.float32), np.zeros((2, 2), np.float32)
     /// >>> arrays = np.vstack([zero, zero, eye]), None, eye, None, zero, None, zero, None
-    /// >>> layer = omma.TransformerEncoderLayer(*arrays, num_heads=1, norm_first=True, eps=0)
-    /// >>> layer.run([[[5, 1], [0, 2]]], mask=np.array([True, False]))
+    /// >>> layer = omma.TransformerEncoderLayer(*arrays, num_heads=1, norm_first=True)
+    /// >>> layer.run([[[5, 1], [0, 2]]], mask=np.array([True, False])).round(3)
     /// array([[[6., 0.],
     ///         [1., 1.]]], dtype=float32)
     #[pyo3(signature = (x, mask=None, out=None, *, ctx=None))]
