@@ -137,6 +137,17 @@ ERRORS = [
     (lambda: omma.positional_encoding(-1, 4), BAD, "positional_encoding: length is -1"),
     (lambda: omma.FeedForward(floats(3, 5), None, floats(5, 4)), SHAPE, "feed_forward: w1 has 3 outputs, w2 has 4"),
     (lambda: omma.PatchEmbedding(W).run(X[0]), SHAPE, "patch_embedding: x has 3 dimensions, expected 4"),
+    (
+        lambda: omma.multi_head_attention(X[0], X[0], X[0], *[floats(5, 5)] * 4, num_heads=2),
+        SHAPE,
+        "multi_head_attention: w_q has 5 outputs, which its 2 heads do not divide",
+    ),
+    (lambda: omma.MultiHeadAttention(*[floats(5, 5)] * 4, num_heads=0), BAD, "num_heads is 0"),
+    (
+        lambda: omma.TransformerEncoderLayer(*[floats(5, 5), None] * 4, num_heads=1),
+        SHAPE,
+        "transformer_encoder_layer: in_proj_weight has shape [5, 5], expected [15, 5]",
+    ),
     (lambda: omma.linear(X, W), SHAPE, "linear: w has 4 dimensions, expected 2"),
     (lambda: omma.linear(X, floats(2, 3)), SHAPE, "linear: x has 5 features, w has 3"),
     (lambda: omma.linear(X, floats(2, 5), activation="prelu"), UNSUPPORTED, "linear: activation is"),
