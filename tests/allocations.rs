@@ -188,6 +188,15 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
 
     let mut conv_plan = std::ptr::null_mut();
     let mut linear_plan = std::ptr::null_mut();
+    let mut layer_plan = std::ptr::null_mut();
+    let mut patch_plan = std::ptr::null_mut();
+    let (tokens, encoded) = (floats(&[2, 70, 32]), floats(&[2, 70, 32]));
+    let (joint, square, patches) = (floats(&[96, 32]), floats(&[32, 32]), floats(&[32, 8, 4, 5]));
+    let positions = floats(&[1, 80, 32]);
+    let mut mha: OmmaMultiHeadAttentionParams = params();
+    mha.num_heads = 4;
+    let mut encoder: OmmaTransformerEncoderLayerParams = params();
+    encoder.num_heads = 4;
     let count = Cell::new(0i64);
     let none = null::<OmmaTensor>();
     // SAFETY: everything below points to the arrays above, whose shapes go together.
@@ -204,6 +213,32 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
         );
         assert_eq!(
             omma_linear_create(context, null(), &w.tensor, none, &mut linear_plan),
+            OMMA_OK
+        );
+        let (j, s) = (&joint.tensor, &square.tensor);
+        assert_eq!(
+            omma_transformer_encoder_layer_create(
+                context,
+                &encoder,
+                j,
+                none,
+                s,
+                none,
+                s,
+                none,
+                s,
+                none,
+                none,
+                none,
+                none,
+                none,
+                &mut layer_plan
+            ),
+            OMMA_OK
+        );
+        let p = &patches.tensor;
+        assert_eq!(
+            omma_patch_embedding_create(context, p, none, none, none, &mut patch_plan),
             OMMA_OK
         );
     }
@@ -239,6 +274,33 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
                     let (q, kv, y) = (&query.tensor, &long.tensor, &answer.tensor);
                     omma_attention(x, null(), q, kv, kv, none, y, none)
                 }),
+            ),
+            (
+                "transformer_encoder_layer plan",
+                Box::new(|x| {
+                    let (t, y) = (&tokens.tensor, &encoded.tensor);
+                    omma_transformer_encoder_layer_run(x, layer_plan, t, none, y)
+                }),
+            ),
+            (
+                "multi_head_attention",
+                Box::new(|x| {
+                    let (t, w, y) = (&tokens.tensor, &square.tensor, &encoded.tensor);
+                    omma_multi_head_attention(
+                        x, &mha, t, t, t, w, none, w, none, w, none, w, none, none, y,
+                    )
+                }),
+            ),
+            (
+                "patch_embedding plan",
+                Box::new(|x| {
+                    let (image, y) = (&image.tensor, &positions.tensor);
+                    omma_patch_embedding_run(x, patch_plan, image, y)
+                }),
+            ),
+            (
+                "positional_encoding",
+                Box::new(|x| omma_positional_encoding(x, &w.tensor)),
             ),
             (
                 "layer_norm",
@@ -580,6 +642,8 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     unsafe {
         omma_conv2d_destroy(conv_plan);
         omma_linear_destroy(linear_plan);
+        omma_transformer_encoder_layer_destroy(layer_plan);
+        omma_patch_embedding_destroy(patch_plan);
         omma_context_destroy(context);
     }
 }

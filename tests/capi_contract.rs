@@ -16,6 +16,7 @@ fn cases() -> Vec<contract::Case> {
         contract::neighbours::cases(),
         contract::nn::cases(),
         contract::roi::cases(),
+        contract::transformer::cases(),
         contract::warp::cases(),
     ];
     families.into_iter().flatten().collect()

@@ -22,7 +22,7 @@ func TestPositionalEncoding(t *testing.T) {
 // affine is an element of x · weightᵀ + bias for a row of x.
 func affine(x func(int) float64, layer Affine, out int) float64 {
 	sum := float64(layer.Bias.At(out))
-	for i := range layer.Weight.Dim(1) {
+	for i := 0; i < layer.Weight.Dim(1); i++ {
 		sum += x(i) * float64(layer.Weight.At(out, i))
 	}
 	return sum
@@ -38,7 +38,7 @@ func TestMultiHeadAttention(t *testing.T) {
 	w := &MultiHeadWeights{some(r, 4, 5), some(r, 4, 6), some(r, 3, 2), some(r, 7, 3)}
 	query, key, value, y := random(r, 2, 3, 5), random(r, 2, 9, 6), random(r, 2, 9, 2), Make[float32](2, 3, 7)
 	mask := Make[bool](9)
-	for i := range 9 {
+	for i := 0; i < 9; i++ {
 		mask.Set(i%3 != 1, i)
 	}
 	project := func(x Tensor[float32], layer Affine) Tensor[float32] {

@@ -1,4 +1,4 @@
-//! The AVX2 + FMA + F16C tier: eight 32-bit lanes, masks as all-ones words.
+//! The AVX2 + FMA + F16C + POPCNT tier: eight 32-bit lanes, masks as all-ones words.
 
 use super::{MAX_LANES, Simd, Tier};
 use core::arch::x86_64::*;
@@ -62,7 +62,7 @@ macro_rules! safe_ops {
     ($($name:ident($($arg:ident: $ty:ty),*) -> $ret:ty = $body:expr;)*) => {$(
         #[inline(always)]
         fn $name(self, $($arg: $ty),*) -> $ret {
-            // SAFETY: the token proves that the CPU has AVX2, FMA and F16C.
+            // SAFETY: the token proves that the CPU has AVX2, FMA, F16C and POPCNT.
             unsafe { $body }
         }
     )*};

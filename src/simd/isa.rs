@@ -14,7 +14,7 @@ pub enum Tier {
     Portable,
     /// aarch64 Advanced SIMD.
     Neon,
-    /// x86-64 with AVX2, FMA and F16C.
+    /// x86-64 with AVX2, FMA, F16C and POPCNT.
     Avx2,
     /// x86-64 with AVX-512 F, BW, CD, DQ and VL.
     Avx512,
@@ -45,7 +45,7 @@ impl Tier {
 pub enum Isa {
     /// Runs everywhere.
     Portable(Portable),
-    /// AVX2, FMA and F16C are present.
+    /// AVX2, FMA, F16C and POPCNT are present.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
     /// AVX-512 F, BW, CD, DQ and VL are present.

@@ -16,6 +16,7 @@ pub mod linear;
 pub mod neighbours;
 pub mod nn;
 pub mod roi;
+pub mod transformer;
 pub mod warp;
 
 use omma::capi::*;

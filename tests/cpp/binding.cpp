@@ -222,6 +222,50 @@ static void transformers(const omma::Context& context) {
     CHECK((y == std::vector<float>{1, -1, 1, 1}) && sum[0] == 4);
 }
 
+static void transformer_blocks(const omma::Context& context) {
+    const std::vector<float> eye{1, 0, 0, 1}, zeros(12), x{1, 3, 5, 9}, ones{1, 1};
+    std::vector<float> y(4);
+    const auto rows = omma::view(x, {1, 2, 2});
+    const auto out = omma::view(y, {1, 2, 2});
+    const auto square = omma::view(eye, {2, 2});
+    const auto none = omma::view(zeros.data(), {2, 2});
+    omma::positional_encoding(context, omma::view(y, {2, 2}));
+    CHECK(y[0] == 0 && y[1] == 1 && std::fabs(y[2] - std::sin(1.0f)) < 1e-6f && std::fabs(y[3] - std::cos(1.0f)) < 1e-6f);
+    // Without queries every key counts the same: the mean of both rows, and the first row where the second is hidden.
+    const omma::MultiHeadWeights weights{{none}, {square}, {square}, {square, omma::view(ones, {2})}};
+    const bool seen[] = {true, false};
+    omma::multi_head_attention(context, omma::MultiHeadAttentionOptions(2).scale(2).softcap(3), rows, rows, rows, weights,
+                               nullptr, out);
+    CHECK((y == std::vector<float>{4, 7, 4, 7}));
+    const omma::MultiHeadAttention attention(context, omma::MultiHeadAttentionOptions(2, 1).causal(1),
+                                             {{none}, {omma::view(zeros.data(), {1, 2})}, {omma::view(ones, {1, 2})}, {square}});
+    CHECK(!attention.describe().empty());
+    attention.run(context, rows, rows, rows, omma::view(seen, {2}), rows, out);
+    CHECK((y == std::vector<float>{5, 7, 9, 13}));
+    const omma::FeedForward network(context, {square, omma::view(zeros.data(), {2})}, {square}, OMMA_ACTIVATION_LEAKY_RELU,
+                                    0.5f);
+    CHECK(!network.describe().empty());
+    network.run(context, rows, rows, out);
+    CHECK((y == std::vector<float>{2, 6, 10, 18}));
+    const auto w3 = omma::view(zeros.data(), {6, 2});
+    const omma::TransformerEncoderLayerWeights layer_weights{{w3}, {square}, {square}, {none}, {}, {omma::view(ones, {2})}};
+    const omma::TransformerEncoderLayer layer(
+        context, omma::TransformerEncoderLayerOptions(1).activation(OMMA_ACTIVATION_GELU).eps(0), layer_weights);
+    CHECK(!layer.describe().empty());
+    layer.run(context, rows, nullptr, out);
+    CHECK((y == std::vector<float>{-1, 1, -1, 1}));
+    const omma::TransformerEncoderLayer first(context, omma::TransformerEncoderLayerOptions(2).norm_first().causal(),
+                                              layer_weights);
+    first.run(context, rows, omma::view(seen, {2}), out);
+    CHECK(y == x);
+    std::vector<float> patches(3);
+    const omma::PatchEmbedding embedding(context, omma::view(ones, {1, 1, 1, 2}), nullptr, omma::view(x.data(), {1}),
+                                         omma::view(eye.data(), {3, 1}));
+    CHECK(!embedding.describe().empty());
+    embedding.run(context, omma::view(x, {1, 1, 2, 2}), omma::view(patches, {1, 3, 1}));
+    CHECK((patches == std::vector<float>{2, 4, 14}));
+}
+
 static void boxes(const omma::Context& context) {
     const std::vector<float> corners{0, 0, 10, 10, 1, 1, 10, 10, 20, 20, 30, 30}, scores{0.5f, 0.9f, 0.3f};
     const std::vector<int64_t> classes{0, 1, 0};
@@ -469,6 +513,7 @@ int main() {
         convolution(context);
         matrices(context);
         transformers(context);
+    transformer_blocks(context);
         boxes(context);
         regions(context);
         clusters(context);

@@ -99,9 +99,68 @@ def norm(operator: str, shape: tuple[int, int], axis: str = "", size: float = 0)
     return Row(operator, name, contestants, close(1e-5, 1e-5), 0, 8.0 * math.prod(shape), axis, size)
 
 
+def encoder_layer(length: int, embedding: int, heads: int, hidden: int) -> Row:
+    """Torch's TransformerEncoderLayer with GELU, as in BERT."""
+    return block("transformer_encoder_layer", length, embedding, heads, hidden)
+
+
+def multi_head_attention(length: int, embedding: int, heads: int) -> Row:
+    """Torch's MultiheadAttention of a sequence with itself."""
+    return block("multi_head_attention", length, embedding, heads, 0)
+
+
+def block(operator: str, length: int, embedding: int, heads: int, hidden: int) -> Row:
+    """A block of a transformer with its weights packed."""
+    is_layer = operator == "transformer_encoder_layer"
+
+    def contestants() -> dict[str, Maker]:
+        x = normal((1, length, embedding))
+
+        @functools.cache
+        def module() -> Any:
+            torch = packages.load("torch")
+            torch.manual_seed(5)
+            if is_layer:
+                made = torch.nn.TransformerEncoderLayer(embedding, heads, hidden, activation="gelu", batch_first=True)
+            else:
+                made = torch.nn.MultiheadAttention(embedding, heads, batch_first=True)
+            return made.eval()
+
+        def omma(threads: int) -> Contestant:
+            import omma
+
+            y, ctx = np.empty_like(x), context(threads)
+            arrays = [array.numpy() for array in module().state_dict().values()]
+            if is_layer:
+                layer = omma.TransformerEncoderLayer(*arrays, num_heads=heads, activation="gelu", ctx=ctx)
+                return writing(lambda: layer.run(x, out=y, ctx=ctx), y)
+            weights, biases = np.split(arrays[0], 3), np.split(arrays[1], 3)
+            named = dict(zip(("b_q", "b_k", "b_v", "b_o"), (*biases, arrays[3])))
+            plan = omma.MultiHeadAttention(*weights, arrays[2], **named, num_heads=heads, ctx=ctx)
+            return writing(lambda: plan.run(x, x, x, out=y, ctx=ctx), y)
+
+        def torch(threads: int) -> Contestant:
+            torch = packages.load("torch")
+            tx = torch.from_numpy(x)
+
+            def call() -> Any:
+                with torch.inference_mode():
+                    return module()(tx) if is_layer else module()(tx, tx, tx, need_weights=False)[0]
+
+            return returning(call, lambda y: y.numpy())
+
+        return {"omma": omma, "torch": torch}
+
+    flops = 2.0 * length * embedding * (4 * embedding + 2 * hidden) + 4.0 * length * length * embedding
+    moved = 8.0 * length * embedding + 4.0 * embedding * (4 * embedding + 2 * hidden)
+    name = f"{length}x{embedding}, {heads} heads" + (f", {hidden} hidden" if hidden else "")
+    return Row(operator, name, contestants, close(1e-4, 1e-4), flops, moved)
+
+
 def rows() -> list[Row]:
     """The table, then sequences that grow."""
     made = [attention(*shape) for shape in SHAPES]
+    made += [encoder_layer(512, 768, 12, 3072), multi_head_attention(512, 768, 12)]
     made += [norm("layer_norm", (4096, 768)), norm("rms_norm", (4096, 768))]
     for length in (64, 128, 256, 512, 1024, 2048):
         made.append(attention((1, 12, length, length, 64), False, "length, 12 heads of 64", length))

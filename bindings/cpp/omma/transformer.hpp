@@ -41,7 +41,7 @@ private:
 
 // A weight (out, in) and a bias (out), which may be absent.
 struct Affine {
-    TensorRef weight, bias = {};
+    Tensor<const float> weight, bias = {};
 };
 
 // The projections: q (H D, Eq), k (G D, Ek), v (G V, Ev), o (Eo, H V).
@@ -53,8 +53,10 @@ struct MultiHeadWeights {
 inline Outcome multi_head_attention(const Context& c, const MultiHeadAttentionOptions& options, const TensorRef& query,
                                     const TensorRef& key, const TensorRef& value, const MultiHeadWeights& w,
                                     const TensorRef& mask, const TensorRef& output) {
-    return check(omma_multi_head_attention(c.get(), options.get(), query, key, value, w.q.weight, w.q.bias, w.k.weight,
-                                           w.k.bias, w.v.weight, w.v.bias, w.o.weight, w.o.bias, mask, output));
+    return check(omma_multi_head_attention(c.get(), options.get(), query, key, value, TensorRef(w.q.weight),
+                                           TensorRef(w.q.bias), TensorRef(w.k.weight), TensorRef(w.k.bias),
+                                           TensorRef(w.v.weight), TensorRef(w.v.bias), TensorRef(w.o.weight),
+                                           TensorRef(w.o.bias), mask, output));
 }
 
 // Multi-head attention with its weights packed once; immutable, may be run by several threads.
@@ -69,9 +71,10 @@ public:
     static Status create(const Context& context, const MultiHeadAttentionOptions& options, const MultiHeadWeights& w,
                          MultiHeadAttention& plan) {
         OmmaMultiHeadAttention* handle = nullptr;
-        const OmmaStatus status =
-            omma_multi_head_attention_create(context.get(), options.get(), w.q.weight, w.q.bias, w.k.weight, w.k.bias,
-                                             w.v.weight, w.v.bias, w.o.weight, w.o.bias, &handle);
+        const OmmaStatus status = omma_multi_head_attention_create(
+            context.get(), options.get(), TensorRef(w.q.weight), TensorRef(w.q.bias), TensorRef(w.k.weight),
+            TensorRef(w.k.bias), TensorRef(w.v.weight), TensorRef(w.v.bias), TensorRef(w.o.weight), TensorRef(w.o.bias),
+            &handle);
         plan.handle_.reset(handle);
         return Status(status);
     }
@@ -101,8 +104,9 @@ public:
                          FeedForward& plan, float negative_slope = 0) {
         const OmmaFeedForwardParams p = {sizeof(OmmaFeedForwardParams), activation, negative_slope, 0};
         OmmaFeedForward* handle = nullptr;
-        const OmmaStatus status = omma_feed_forward_create(context.get(), &p, first.weight, first.bias, second.weight,
-                                                           second.bias, &handle);
+        const OmmaStatus status = omma_feed_forward_create(
+            context.get(), &p, TensorRef(first.weight), TensorRef(first.bias), TensorRef(second.weight),
+            TensorRef(second.bias), &handle);
         plan.handle_.reset(handle);
         return Status(status);
     }
@@ -165,9 +169,11 @@ public:
                          const TransformerEncoderLayerWeights& w, TransformerEncoderLayer& plan) {
         OmmaTransformerEncoderLayer* handle = nullptr;
         const OmmaStatus status = omma_transformer_encoder_layer_create(
-            context.get(), options.get(), w.in_proj.weight, w.in_proj.bias, w.out_proj.weight, w.out_proj.bias,
-            w.linear1.weight, w.linear1.bias, w.linear2.weight, w.linear2.bias, w.norm1.weight, w.norm1.bias,
-            w.norm2.weight, w.norm2.bias, &handle);
+            context.get(), options.get(), TensorRef(w.in_proj.weight), TensorRef(w.in_proj.bias),
+            TensorRef(w.out_proj.weight), TensorRef(w.out_proj.bias), TensorRef(w.linear1.weight),
+            TensorRef(w.linear1.bias), TensorRef(w.linear2.weight), TensorRef(w.linear2.bias),
+            TensorRef(w.norm1.weight), TensorRef(w.norm1.bias), TensorRef(w.norm2.weight), TensorRef(w.norm2.bias),
+            &handle);
         plan.handle_.reset(handle);
         return Status(status);
     }

@@ -315,8 +315,8 @@ impl TransformerEncoderLayer {
     /// >>> import numpy as np, omma
     /// >>> eye, zero = np.eye(2, dtype=np.float32), np.zeros((2, 2), np.float32)
     /// >>> arrays = np.vstack([zero, zero, eye]), None, eye, None, zero, None, zero, None
-    /// >>> layer = omma.TransformerEncoderLayer(*arrays, num_heads=1, norm_first=True, eps=0)
-    /// >>> layer.run([[[5, 1], [0, 2]]], mask=np.array([True, False]))
+    /// >>> layer = omma.TransformerEncoderLayer(*arrays, num_heads=1, norm_first=True)
+    /// >>> layer.run([[[5, 1], [0, 2]]], mask=np.array([True, False])).round(3)
     /// array([[[6., 0.],
     ///         [1., 1.]]], dtype=float32)
     #[pyo3(signature = (x, mask=None, out=None, *, ctx=None))]

@@ -211,6 +211,57 @@ def test_attention(n, causal, ctx):
     np.testing.assert_allclose(omma.attention(q, k, v, mask=mask, ctx=ctx), expected, atol=2e-6)
 
 
+def test_textbook_self_attention(ctx):
+    """softmax(Q K.T / sqrt(d_k)) V of one head."""
+    x = rng.standard_normal((1, 9, 12), dtype=np.float32)
+    w_q, w_k, w_v = (rng.standard_normal((d, 12), dtype=np.float32) for d in (5, 5, 7))
+    q, k, v = (x[0].astype(float) @ w.T for w in (w_q, w_k, w_v))
+    expected = scipy.special.softmax(q @ k.T / np.sqrt(5), -1) @ v
+    eye = np.eye(7, dtype=np.float32)
+    got = omma.multi_head_attention(x, x, x, w_q, w_k, w_v, eye, num_heads=1, ctx=ctx)
+    np.testing.assert_allclose(got[0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_encoder_layer_is_its_parts(norm_first, ctx):
+    e, hidden, n = 24, 40, 11
+    shapes = [(3 * e, e), (3 * e,), (e, e), (e,), (hidden, e), (hidden,), (e, hidden), (e,)] + [(e,)] * 4
+    arrays = [rng.standard_normal(shape, dtype=np.float32) / 5 for shape in shapes]
+    x = rng.standard_normal((2, n, e), dtype=np.float32)
+    mask = np.arange(n) < n - 2
+    layer = omma.TransformerEncoderLayer(
+        *arrays, num_heads=4, activation="gelu", norm_first=norm_first, causal=True, ctx=ctx
+    )
+    (w_q, w_k, w_v), (b_q, b_k, b_v) = np.split(arrays[0], 3), np.split(arrays[1], 3)
+    attention = omma.MultiHeadAttention(
+        w_q, w_k, w_v, arrays[2], b_q=b_q, b_k=b_k, b_v=b_v, b_o=arrays[3], num_heads=4, causal=True, ctx=ctx
+    )
+    network = omma.FeedForward(*arrays[4:8], activation="gelu", ctx=ctx)
+
+    def norm(i, x):
+        return omma.layer_norm(x, *arrays[8 + 2 * i : 10 + 2 * i])
+
+    if norm_first:
+        y = norm(0, x)
+        s = attention.run(y, y, y, mask=mask, residual=x, ctx=ctx)
+        expected = network.run(norm(1, s), residual=s, ctx=ctx)
+    else:
+        s = norm(0, attention.run(x, x, x, mask=mask, residual=x, ctx=ctx))
+        expected = norm(1, network.run(s, residual=s, ctx=ctx))
+    np.testing.assert_allclose(layer.run(x, mask, ctx=ctx), expected, atol=2e-5)
+    assert layer.run(x, mask, out=x, ctx=ctx) is x
+    np.testing.assert_allclose(x, expected, atol=2e-5)
+
+
+def test_patch_embedding_is_a_convolution(ctx):
+    x = rng.standard_normal((2, 3, 9, 12), dtype=np.float32)
+    w, bias, token = (rng.standard_normal(shape, dtype=np.float32) for shape in ((5, 3, 4, 3), 5, 5))
+    rows = omma.conv2d(x, w, bias, stride=(4, 3)).reshape(2, 5, -1).swapaxes(1, 2)
+    got = omma.PatchEmbedding(w, bias, token, ctx=ctx).run(x, ctx=ctx)
+    np.testing.assert_allclose(got[:, 1:], rows, atol=2e-5)
+    assert (got[:, 0] == token).all()
+
+
 @pytest.mark.parametrize("axis", [1, -1])
 def test_norms(axis, ctx):
     x, residual = rng.standard_normal((2, 9, 33, 20), dtype=np.float32)
