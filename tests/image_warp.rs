@@ -71,7 +71,7 @@ fn fold(border: Border, mut at: i64, n: i64) -> Option<i64> {
 }
 
 /// One pixel at `(x, y)`.
-fn sample<T: Noise>(
+fn sample<T>(
     fma: Fma,
     options: &Warp,
     image: &[T],
@@ -79,7 +79,7 @@ fn sample<T: Noise>(
     (x, y): (f32, f32),
 ) -> Vec<f32>
 where
-    T: Texel,
+    T: Noise + Texel,
 {
     let value: Vec<f32> = options.value[..c].to_vec();
     let far = |v: f32, n: usize| match options.border {

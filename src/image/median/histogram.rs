@@ -401,7 +401,7 @@ impl Median for u8 {
             dispatch!(isa, _simd => unsafe {
                 match ksize {
                     ..=15 => filter.run::<u8, u8>(rows, start, channel, scratch),
-                    ..=255 => filter.run::<u16, u8>(rows, start, channel, scratch),
+                    16..=255 => filter.run::<u16, u8>(rows, start, channel, scratch),
                     _ => filter.run::<u32, u16>(rows, start, channel, scratch),
                 }
             });

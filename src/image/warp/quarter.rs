@@ -43,7 +43,7 @@ unsafe fn band<T: Texel, const C: usize>(
 ) {
     let (height, width) = (src.size.height, src.size.width);
     let (first, stride) = src.address();
-    if quarters % 2 == 0 {
+    if quarters.is_multiple_of(2) {
         for y in rows {
             // SAFETY: the caller's promise.
             let to = unsafe { dst.row(y) };

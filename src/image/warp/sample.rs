@@ -94,8 +94,8 @@ impl<'a, T: Texel> Source<'a, T> {
             border,
             value: value.map(T::from_float),
             fill: std::array::from_fn(|i| T::from_float(value[i % rows.size.channels])),
-            // SAFETY: the first sample of the last row is inside.
             base: match flipped {
+                // SAFETY: the first sample of the last row is inside.
                 true => unsafe { first.offset(stride * last as isize) },
                 false => first,
             },
@@ -231,8 +231,8 @@ impl<'a, T: Texel> Source<'a, T> {
             unsafe {
                 simd.store_i32_ptr(offsets.as_mut_ptr().cast(), at);
                 if K == 1 {
-                    for lane in 0..S::LANES {
-                        let from = self.base.add(offsets[lane] as usize).cast::<[T; C]>();
+                    for (lane, &offset) in offsets.iter().enumerate().take(S::LANES) {
+                        let from = self.base.add(offset as usize).cast::<[T; C]>();
                         let to = to.cast::<[T; C]>().add(lane);
                         *to = *from;
                     }
@@ -353,9 +353,9 @@ impl<'a, T: Texel> Source<'a, T> {
                 r += 1;
             }
             T::put::<S, C>(simd, sum, to);
-            for lane in 0..S::LANES {
+            for (lane, &is_outside) in outside.iter().enumerate().take(S::LANES) {
                 for c in 0..C {
-                    if outside[lane] {
+                    if is_outside {
                         *to.add(lane * C + c) = self.value[c];
                     }
                 }

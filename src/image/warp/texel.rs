@@ -251,11 +251,9 @@ impl sealed::Texel for f32 {
                 simd.store_ptr(lanes[c].as_mut_ptr(), pixels[c]);
                 c += 1;
             }
-            for i in 0..S::LANES {
-                let mut c = 0;
-                while c < C {
-                    *to.add(i * C + c) = lanes[c][i];
-                    c += 1;
+            for (c, lanes) in lanes.iter().enumerate() {
+                for (i, &value) in lanes.iter().enumerate().take(S::LANES) {
+                    *to.add(i * C + c) = value;
                 }
             }
         }
