@@ -10,7 +10,7 @@
 //! | [`resize()`] | nearest and bilinear; `u8` bilinear has OpenCV's bits on every tier |
 //! | [`median_blur`] | the median of a square window |
 //! | [`image_to_tensor`] | resize or letterbox, channel order, mean and std, layout, in one pass |
-//! | [`warp_affine`], [`warp_perspective`], [`rotate`], [`remap`], [`Remap`] | pixels from other places, by a matrix or by maps |
+//! | [`warp_affine`], [`warp_perspective`], [`rotate()`], [`remap()`], [`Remap`] | pixels from other places, by a matrix or by maps |
 //! | [`grid_sample`] | planes of `f32` at normalised coordinates, as torch |
 //! | [`letterbox()`] | where an image lands in a frame of other proportions, and the way back for boxes |
 //!

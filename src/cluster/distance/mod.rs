@@ -1,19 +1,19 @@
 //! Distances of many points to many candidates, reduced where they are computed.
 //!
-//! The engine is a matrix product whose result is never stored. [`pack_points`] lays [`points`]
+//! The engine is a matrix product whose result is never stored. [`pack_points`](panels::pack_points) lays [`points`](tile::points)
 //! points side by side in the lanes (a *panel*: for each dimension a value of every point), a
-//! [`Candidates`] holds the other side in panels of a few rows, and [`scan`] runs a register
+//! [`Candidates`](panels::Candidates) holds the other side in panels of a few rows, and [`scan`](tile::scan) runs a register
 //! tile over them: two vectors of points by up to six (AVX2) candidates, each step of the
 //! inner loop two loads, a broadcast a candidate and a multiply-add a vector. The finished tile goes
-//! to a [`Reduce`] in registers. Because points are in the lanes, the least distance of each, or a
+//! to a [`Reduce`](tile::Reduce) in registers. Because points are in the lanes, the least distance of each, or a
 //! test against the worst of the k least ones, is a few operations on whole vectors, without
 //! a shuffle.
 //!
-//! A tile holds *scores*: the larger, the nearer. With [`Kind`]:
+//! A tile holds *scores*: the larger, the nearer. By kind:
 //!
 //! | kind | score | distance |
 //! |---|---|---|
-//! | `Dot` | `bias + x · c`, the bias as [`Candidates`] was packed | depends on the bias |
+//! | `Dot` | `bias + x · c`, the bias as `Candidates` was packed | depends on the bias |
 //! | `Squared` | `-Σ (x - c)²` | `-score` |
 //! | `Absolute` | `-Σ \|x - c\|` | `-score` |
 //!

@@ -74,7 +74,7 @@ pub(super) struct Field<'c> {
     planes: Scratch<'c, f64>,
     /// Where each point came from.
     pub(super) order: Scratch<'c, u32>,
-    /// Cell c has the points from starts[c] to starts[c + 1].
+    /// Cell c has the points from `starts[c]` to `starts[c + 1]`.
     starts: Scratch<'c, u32>,
     cuts: [Cut; CUT],
     reach: f64,

@@ -4,8 +4,8 @@
 //! | operator | where a destination pixel looks |
 //! |---|---|
 //! | [`warp_affine`], [`warp_perspective`] | at a linear function of its place, or a quotient of two |
-//! | [`rotate`] | at its place turned around the centre; quarter turns are exact copies |
-//! | [`remap`], [`Remap`] | wherever two maps say |
+//! | [`rotate()`] | at its place turned around the centre; quarter turns are exact copies |
+//! | [`remap()`], [`Remap`] | wherever two maps say |
 //! | [`grid_sample`] | wherever a grid of normalised coordinates says, planes of `f32` |
 //!
 //! All but the last follow OpenCV 5: coordinates, weights and interpolation in `f32`, the centre of the
