@@ -188,17 +188,17 @@ pub fn cases() -> Vec<Case> {
             op: "deform_conv2d",
             params: params_bytes(&OmmaDeformConv2dParams {
                 struct_size: size_of::<OmmaDeformConv2dParams>() as u32,
-                stride: [2, 1],
+                stride: [1, 1],
                 padding: [1, 0, 1, 1],
                 dilation: [1, 1],
             }),
             args: vec![
-                Arg::input("input", &[2, 4, 5, 6], &floats(240)),
-                Arg::input("offset", &[2, 36, 2, 6], &floats(864)),
+                Arg::input("input", &[2, 4, 4, 6], &floats(192)),
+                Arg::input("offset", &[2, 36, 3, 6], &floats(1296)),
                 Arg::input("weight", &[6, 2, 3, 3], &floats(108)),
                 Arg::input("bias", &[6], &floats(6)).optional(),
-                Arg::input("mask", &[2, 18, 2, 6], &floats(432)).optional(),
-                Arg::output("output", Type::F32, &[2, 6, 2, 6]),
+                Arg::input("mask", &[2, 18, 3, 6], &floats(648)).optional(),
+                Arg::output("output", Type::F32, &[2, 6, 3, 6]),
             ],
             call: Box::new(|ctx, params, t| {
                 // SAFETY: the harness hands over valid memory.
