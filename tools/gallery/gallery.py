@@ -16,6 +16,8 @@ import omma
 
 # A picture on the sheet, and the space around it.
 SIDE, GAP, CAPTION, COLUMNS = 256, 8, 22, 2
+# Turned, made smaller and sheared.
+AFFINE = np.float64([[0.5, -0.2, 90], [0.25, 0.6, 20]])
 
 Image = np.ndarray
 
@@ -56,6 +58,29 @@ def network_input(img: Image) -> Image:
     return np.rint((planes.transpose(1, 2, 0) * 0.5 + 0.5) * 255).astype(np.uint8)
 
 
+def tilted(img: Image) -> Image:
+    """Seen from aside: the right edge is farther away."""
+    from_corners = np.float32([[0, 0], [SIDE, 0], [SIDE, SIDE], [0, SIDE]])
+    to_corners = np.float32([[10, 10], [SIDE - 60, 60], [SIDE - 60, SIDE - 60], [10, SIDE - 10]])
+    matrix = cv2.getPerspectiveTransform(from_corners, to_corners)
+    return omma.warp_perspective(img, matrix, (SIDE, SIDE), value=255)
+
+
+def swirled(img: Image) -> Image:
+    """Every pixel is fetched from a place turned around the centre, the farther in the more."""
+    y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32) - (SIDE - 1) / 2
+    angle = 3 * np.exp(-np.hypot(x, y) / 60)
+    map_x = x * np.cos(angle) - y * np.sin(angle) + (SIDE - 1) / 2
+    map_y = x * np.sin(angle) + y * np.cos(angle) + (SIDE - 1) / 2
+    return omma.remap(img, map_x.astype(np.float32), map_y.astype(np.float32), border="reflect")
+
+
+def few_colours(img: Image) -> Image:
+    """Eight colours, the centroids of all."""
+    labels, centroids, *_ = omma.kmeans(img.reshape(-1, 3).astype(np.float32), 8, seed=1)
+    return np.rint(centroids[labels]).astype(np.uint8).reshape(img.shape)
+
+
 # The caption, what goes in, and what is done to it.
 OPERATORS: list[tuple[str, Callable[[Image], Image], Callable[[Image], Image]]] = [
     ("resize, nearest: 48 to 256", small, lambda img: omma.resize(img, (SIDE, SIDE), "nearest")),
@@ -68,6 +93,11 @@ OPERATORS: list[tuple[str, Callable[[Image], Image], Callable[[Image], Image]]] 
     ("median_blur, 5", spotted, lambda img: omma.median_blur(img, 5)),
     ("median_blur, 15", face, lambda img: omma.median_blur(img, 15)),
     ("image_to_tensor, letterbox", whole, network_input),
+    ("rotate, 30 degrees, expanded", face, lambda img: omma.rotate(img, 30, expand=True, value=255)),
+    ("warp_affine, reflect_101", face, lambda img: omma.warp_affine(img, AFFINE, (SIDE, SIDE), border="reflect_101")),
+    ("warp_perspective", face, tilted),
+    ("remap", face, swirled),
+    ("kmeans of colours, 8", face, few_colours),
 ]
 
 
