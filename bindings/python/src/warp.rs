@@ -176,7 +176,7 @@ pub(crate) fn warp_affine<'py>(
     Ok(out.into_object())
 }
 
-/// Warps an image by a matrix of three rows; all else as for `warp_affine`.
+/// Warps an image by a matrix of three rows. The arguments are those of `warp_affine` otherwise.
 ///
 /// As ``cv2.warpPerspective`` of OpenCV 5.
 ///

@@ -62,7 +62,8 @@ def test_cubic_resize(shape, size, dtype, channels):
     expected = cv2.resize(img, size[::-1], interpolation=cv2.INTER_CUBIC)
     apart = np.abs(omma.resize(img, size, "cubic").astype(float) - expected)
     assert apart.max() <= (1 if dtype == np.uint8 else 0.02)
-    assert np.mean(apart > 0.02) < 0.02
+    # One sample of the smallest picture is 3 % of it.
+    assert np.sum(apart > 0.02) <= max(1, 0.02 * apart.size)
 
 
 @pytest.mark.parametrize("ksize", [1, 3, 5, 7, 9, 11, 31, 101])
