@@ -207,7 +207,7 @@ func TestNoFunctionIsForgotten(t *testing.T) {
 	header, err := os.ReadFile("../../include/omma.h")
 	ok(t, err)
 	var sources strings.Builder
-	for _, name := range []string{"bridge.h", "context.go", "conv.go", "conv_transpose.go", "fold.go", "linear.go", "transformer.go", "errors.go"} {
+	for _, name := range []string{"bridge.h", "context.go", "conv.go", "conv_transpose.go", "fold.go", "linear.go", "transformer.go", "warp.go", "errors.go"} {
 		source, err := os.ReadFile(name)
 		ok(t, err)
 		sources.Write(source)

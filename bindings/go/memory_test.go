@@ -47,7 +47,6 @@ func TestCallsAllocateNothing(t *testing.T) {
 		},
 		"median": func() error { return MedianBlur(ctx, picture, blurred, 5, MedianBorderReplicate) },
 		"resize": func() error { return Resize(ctx, picture, small, nil) },
-		"resize": func() error { return Resize(ctx, picture, small, nil) },
 		"rotate": func() error { return Rotate(ctx, picture, 30, small, nil) },
 		"warp_affine": func() error {
 			return WarpAffine(ctx, picture, [6]float64{1, 0, 1, 0, 1, 2}, small, &WarpOptions{Border: BorderWrap})
