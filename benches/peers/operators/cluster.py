@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .. import packages
-from ..rows import Contestant, Maker, Mismatch, Row, close, context, returning, writing
+from ..rows import Agreement, Contestant, Maker, Mismatch, Row, close, context, returning, writing
 
 ITERATIONS = 10
 
@@ -18,13 +18,18 @@ def points(n: int, d: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     return x, x[rng.choice(n, k, replace=False)].copy()
 
 
-def nearest(got: Any, expected: Any) -> str:
-    """Labels may differ where distances do not; squared distances by what the expanded square costs."""
-    (labels, distances), (theirs, squares) = got, expected
-    differ = np.count_nonzero(labels != theirs)
-    if differ > 1e-4 * labels.size:
-        raise Mismatch(f"{differ} of {labels.size} labels differ")
-    return f"{differ} labels differ; " + close(1e-4, 1e-3)(distances, squares)
+def nearest(d: int) -> Agreement:
+    """Labels may differ where distances do not; squared distances by what the expanded square costs, which is the
+    rounding of squares of d coordinates."""
+
+    def agree(got: Any, expected: Any) -> str:
+        (labels, distances), (theirs, squares) = got, expected
+        differ = np.count_nonzero(labels != theirs)
+        if differ > 1e-4 * labels.size:
+            raise Mismatch(f"{differ} of {labels.size} labels differ")
+        return f"{differ} labels differ; " + close(1e-4 + 4e-6 * d, 1e-3)(distances, squares)
+
+    return agree
 
 
 def kmeans_assign(n: int, d: int, k: int, axis: str = "", size: float = 0) -> Row:
@@ -47,7 +52,7 @@ def kmeans_assign(n: int, d: int, k: int, axis: str = "", size: float = 0) -> Ro
         return {"omma": omma, "faiss": faiss}
 
     work = 2.0 * n * d * k
-    return Row("kmeans_assign", f"{n}x{d} k{k}", contestants, nearest, work, 4.0 * n * (d + 3), axis, size)
+    return Row("kmeans_assign", f"{n}x{d} k{k}", contestants, nearest(d), work, 4.0 * n * (d + 3), axis, size)
 
 
 def kmeans(n: int, d: int, k: int, axis: str = "", size: float = 0) -> Row:
