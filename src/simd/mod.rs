@@ -153,6 +153,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// `(LANES - 1) * stride + LANES`, and what is read does not overlap what is written.
     unsafe fn transpose_ptr(self, rows: &[*const f32; MAX_LANES], dst: *mut f32, stride: usize);
 
+    /// Asks for the cache line at `ptr`, which need not be valid. A hint: where the compiler has no
+    /// stable way to give it (NEON), nothing happens.
+    #[inline(always)]
+    fn prefetch(self, ptr: *const f32) {
+        let _ = ptr;
+    }
+
     /// Loads the first `LANES` floats of `src`; panics when there are fewer.
     #[inline(always)]
     fn load(self, src: &[f32]) -> Self::F32 {

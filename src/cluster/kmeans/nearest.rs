@@ -1,7 +1,7 @@
 //! The nearest candidate of each point, as a reduction of score tiles.
 
 use crate::cluster::distance::tile::{Reduce, VECTORS};
-use crate::simd::Simd;
+use crate::simd::{MAX_LANES, Simd};
 
 /// The best score of each point, the lowest index that has it and, with `SECOND`, the score of the
 /// runner-up, which tells how close the call was.
@@ -9,6 +9,7 @@ pub struct Nearest<S: Simd, const SECOND: bool> {
     pub best: [S::F32; VECTORS],
     pub second: [S::F32; VECTORS],
     pub index: [S::I32; VECTORS],
+    scores: [[[f32; MAX_LANES]; VECTORS]; 12],
 }
 
 impl<S: Simd, const SECOND: bool> Nearest<S, SECOND> {
@@ -19,6 +20,7 @@ impl<S: Simd, const SECOND: bool> Nearest<S, SECOND> {
             best: [none; VECTORS],
             second: [none; VECTORS],
             index: [simd.splat_i32(0); VECTORS],
+            scores: [[[0.0; MAX_LANES]; VECTORS]; 12],
         }
     }
 }
@@ -27,12 +29,19 @@ impl<S: Simd, const SECOND: bool> Reduce<S> for Nearest<S, SECOND> {
     #[inline(always)]
     #[allow(clippy::needless_range_loop)]
     fn tile<const MR: usize>(&mut self, simd: S, first: usize, scores: &[[S::F32; VECTORS]; MR]) {
-        // Vector by vector: the scores of the other ones and the state of one fit the registers.
+        // From memory: the scores of a tile fill the registers, and a state that is spilled between
+        // them would wait for its own stores.
+        for r in 0..MR {
+            for v in 0..VECTORS {
+                simd.store(&mut self.scores[r][v], scores[r][v]);
+            }
+        }
+        let scores = std::hint::black_box(&self.scores);
         for v in 0..VECTORS {
             let (mut best, mut second) = (self.best[v], self.second[v]);
             let (mut index, mut at) = (self.index[v], simd.splat_i32(first as i32));
             for r in 0..MR {
-                let score = scores[r][v];
+                let score = simd.load(&scores[r][v]);
                 // Strictly: of equal ones the first stays.
                 index = simd.select_i32(simd.gt(score, best), at, index);
                 if SECOND {

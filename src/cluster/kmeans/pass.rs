@@ -239,6 +239,8 @@ impl Pass<'_> {
             list[listed] = row;
             listed += 1;
             if listed == points(S::LANES) {
+                self.rows
+                    .prefetch(simd, row + 1..range.end.min(row + 1 + listed));
                 self.panel(simd, &list[..listed], range.start, panel, out);
                 listed = 0;
             }

@@ -17,7 +17,7 @@ use crate::tensor::ViewMut;
 use std::ops::Range;
 
 /// Queries of a task, about.
-const QUERIES: usize = 256;
+const QUERIES: usize = 512;
 /// Where there are fewer tasks than that, points are split, too.
 const TASKS: usize = 4;
 /// Into parts of that many points at least.
@@ -135,11 +135,12 @@ impl<'a> Search<'a> {
             norms,
             shift,
             slack,
-            // A sum of that many products, each a rounding, and the roundings of what goes in.
+            // A sum of that many products, each a rounding, and the roundings of what goes in and of
+            // the comparisons.
             // For an angle the length has such a sum, too.
             unit: match slack {
-                Slack::Angle => (2 * depth + 12) as f32 * (0.5 * f32::EPSILON),
-                _ => (depth + 12) as f32 * (0.5 * f32::EPSILON),
+                Slack::Angle => (2 * depth + 14) as f32 * (0.5 * f32::EPSILON),
+                _ => (depth + 14) as f32 * (0.5 * f32::EPSILON),
             },
             extreme: high > 1e17 || (small < 1e-17 && high > 0.0) || depth > 1 << 18,
         })
@@ -282,6 +283,8 @@ impl<'a> Search<'a> {
         for at in range.clone().step_by(points(S::LANES)) {
             let count = points(S::LANES).min(range.end - at);
             let squares = pack_points(simd, self.exact.data, at..at + count, shift, panel);
+            let next = (at + count).min(range.end)..range.end.min(at + 2 * count);
+            self.exact.data.prefetch(simd, next);
             let zero = [simd.zero(); VECTORS];
             let (mut factor, mut minus, mut plus) = (zero, zero, zero);
             for v in 0..VECTORS {
@@ -315,6 +318,8 @@ impl<'a> Search<'a> {
                 factor,
                 minus,
                 plus,
+                most: simd
+                    .splat(simd.reduce_max(plus.into_iter().fold(zero[0], |a, b| simd.max(a, b)))),
             };
             scan::<S, KIND, _>(simd, panel, block, &mut select);
         }

@@ -213,6 +213,35 @@ pub struct Select<'b, 'a, S: Simd, const SCALED: bool> {
     pub minus: [S::F32; VECTORS],
     /// What is added, times the length of the query.
     pub plus: [S::F32; VECTORS],
+    /// The largest element of `plus`.
+    pub most: S::F32,
+}
+
+impl<S: Simd, const SCALED: bool> Select<'_, '_, S, SCALED> {
+    /// A score as buffers hold it, but for the slack.
+    #[inline(always)]
+    fn centred(&self, simd: S, v: usize, score: S::F32) -> S::F32 {
+        let score = match SCALED {
+            true => simd.mul(score, self.factor[v]),
+            false => score,
+        };
+        simd.sub(score, self.minus[v])
+    }
+
+    /// The threshold and the length of a query, in all lanes.
+    ///
+    /// # Safety
+    /// There is such a query.
+    #[inline(always)]
+    unsafe fn limits(&self, simd: S, query: usize) -> (S::F32, S::F32) {
+        // SAFETY: as the caller says.
+        unsafe {
+            (
+                simd.splat(*self.buffers.thresholds.get_unchecked(query)),
+                simd.splat(*self.buffers.lengths.get_unchecked(query)),
+            )
+        }
+    }
 }
 
 impl<S: Simd, const SCALED: bool> Reduce<S> for Select<'_, '_, S, SCALED> {
@@ -221,23 +250,30 @@ impl<S: Simd, const SCALED: bool> Reduce<S> for Select<'_, '_, S, SCALED> {
     fn tile<const MR: usize>(&mut self, simd: S, first: usize, scores: &[[S::F32; VECTORS]; MR]) {
         assert!(first + MR <= self.buffers.thresholds.len());
         assert!(first + MR <= self.buffers.lengths.len());
+        // Few tiles have a score that counts: a coarser bound, the same for all points, tells so in two
+        // operations a score.
+        let mut hit = simd.first(0);
+        for r in 0..MR {
+            // SAFETY: inside of both, as asserted.
+            let (threshold, length) = unsafe { self.limits(simd, first + r) };
+            let mut best = self.centred(simd, 0, scores[r][0]);
+            for v in 1..VECTORS {
+                best = simd.max(best, self.centred(simd, v, scores[r][v]));
+            }
+            let limit = simd.neg_fma(length, self.most, threshold);
+            hit = simd.or(hit, simd.gt(best, limit));
+        }
+        if !simd.any(hit) {
+            return;
+        }
         for r in 0..MR {
             let query = first + r;
             // SAFETY: inside of both, as asserted.
-            let (threshold, length) = unsafe {
-                (
-                    simd.splat(*self.buffers.thresholds.get_unchecked(query)),
-                    simd.splat(*self.buffers.lengths.get_unchecked(query)),
-                )
-            };
+            let (threshold, length) = unsafe { self.limits(simd, query) };
             let mut upper = [simd.zero(); VECTORS];
             let mut bits = 0u64;
             for v in 0..VECTORS {
-                let mut score = scores[r][v];
-                if SCALED {
-                    score = simd.mul(score, self.factor[v]);
-                }
-                score = simd.sub(score, self.minus[v]);
+                let score = self.centred(simd, v, scores[r][v]);
                 upper[v] = simd.fma(length, self.plus[v], score);
                 let above = simd.mask_bits(simd.gt(upper[v], threshold));
                 bits |= u64::from(above) << (v * S::LANES);
