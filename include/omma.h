@@ -1357,6 +1357,16 @@ void omma_context_destroy(struct OmmaContext *context);
 int32_t omma_context_num_threads(const struct OmmaContext *context);
 
 /**
+ * Bytes of scratch memory that the context holds: what running calls borrow, and what is kept for
+ * later ones. After the first call on a new context that is all the memory which this call used
+ * beyond its inputs, outputs and plan. 0 for NULL, which keeps nothing.
+ *
+ * The caller ensures:
+ * `context` is NULL or a living context.
+ */
+size_t omma_context_scratch_bytes(const struct OmmaContext *context);
+
+/**
  * The tier that the context uses, an `OMMA_ISA_…`. For NULL, that of calls
  * without a context (0 when `OMMA_MAX_ISA` names a tier that the CPU lacks).
  *

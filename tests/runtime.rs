@@ -245,6 +245,7 @@ fn scratch_comes_from_the_callers_allocator_and_goes_back() {
     }
     // The scratch is kept for the next call, the buffer is not.
     assert_eq!(live.load(Ordering::Relaxed), 1);
+    assert_eq!(ctx.scratch_bytes(), 4096);
     for _ in 0..10 {
         ctx.parallel_for_scratch::<f32>(30, 10, |_, s| s.fill(1.0))
             .unwrap();

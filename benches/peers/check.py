@@ -30,6 +30,7 @@ def left_behind(folder: Path) -> None:
         assert row["times"].keys() == PEERS[row["operator"]] | {"omma"}, (what, row["absent"])
         assert row["ratios"].keys() == row["agreement"].keys() == PEERS[row["operator"]], what
         assert not row["mismatches"] and not row["absent"] and row["limit"] > 0, what
+        assert row["scratch"] % 4096 == 0 and (row["scratch"] > 0 or row["operator"] != "nms"), what
         for time in [*row["times"].values(), *row["ratios"].values()]:
             assert 0 < time["q1"] <= time["median"] <= time["q3"], what
     assert found["not_yet"]

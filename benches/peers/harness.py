@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import native, packages
-from .rows import Contestant, Mismatch, NotApplicable, Row
+from .rows import Contestant, Mismatch, NotApplicable, Row, context
 
 SAMPLE = 1e-3
 MOST_ROUNDS = 400
@@ -108,6 +108,8 @@ class Outcome:
     row: Row
     threads: int
     limit: float
+    # Bytes that omma held beyond inputs, outputs and plans.
+    scratch: int = 0
     # label -> median, q1, q3 in seconds, rounds
     times: dict[str, dict[str, float]] = field(default_factory=dict)
     # label of a peer -> its time over omma's: median, q1, q3
@@ -136,8 +138,11 @@ class Runner:
         limit = native.machine(threads, settings.quick).seconds(row.flops, row.bytes)
         outcome = Outcome(row, threads, limit)
         packages.limit(list(settings.peers), threads)
+        # A context of its own, so that what it holds is what this row needs.
+        context.cache_clear()
         contestants = self.contestants(row, threads, outcome)
         calls = self.compare(row, contestants, outcome)
+        outcome.scratch = context(threads).scratch_bytes
         if "omma" not in calls:
             return outcome
         budget = settings.budget(row) * len(calls)

@@ -69,6 +69,7 @@ def as_json(outcomes: Iterable[Outcome], where: dict[str, Any]) -> dict[str, Any
             "flops": o.row.flops,
             "bytes": o.row.bytes,
             "limit": o.limit,
+            "scratch": o.scratch,
             "times": o.times,
             "ratios": o.ratios,
             "agreement": o.agreement,
@@ -100,17 +101,19 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 
 def cells(outcome: Outcome | None) -> list[str]:
-    """omma's time with half the distance of its quartiles, the best peer, the ratio with its quartiles."""
+    """omma's time with half the distance of its quartiles, the limit's part of it, the best peer, the ratio with its
+    quartiles."""
     if outcome is None or "omma" not in outcome.times:
-        return ["", "", ""]
+        return ["", "", "", ""]
     time = outcome.times["omma"]
     half = (time["q3"] - time["q1"]) / 2 / time["median"]
     ours = f"{milliseconds(time['median'])} ±{half:.0%}"
+    reached = f"{outcome.limit / time['median']:.0%}"
     if outcome.best is None:
-        return [ours, "none", ""]
+        return [ours, reached, "none", ""]
     best = outcome.ratios[outcome.best]
     theirs = f"{milliseconds(outcome.times[outcome.best]['median'])} {outcome.best}"
-    return [ours, theirs, f"**{ratio(best['median'])}** ({ratio(best['q1'])}–{ratio(best['q3'])})"]
+    return [ours, reached, theirs, f"**{ratio(best['median'])}** ({ratio(best['q1'])}–{ratio(best['q3'])})"]
 
 
 def pairs(outcomes: Iterable[Outcome]) -> dict[tuple[str, str, str], dict[int, Outcome]]:
@@ -126,14 +129,15 @@ def table(outcomes: Iterable[Outcome], threads: Sequence[int]) -> list[str]:
     head = ["operator", "work"]
     for t in threads:
         noun = "thread" if t == 1 else "threads"
-        head += [f"omma ms, {t} {noun}", "best peer ms", "peer / omma"]
-    head += [f"other peers ms, {threads[0]} thread" + ("s" if threads[0] > 1 else "")]
+        head += [f"omma ms, {t} {noun}", "of the limit", "best peer ms", "peer / omma"]
+    head += ["scratch KiB", f"other peers ms, {threads[0]} thread" + ("s" if threads[0] > 1 else "")]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     last = ""
     for (operator, _, name), by_threads in pairs(outcomes).items():
         line = ["" if operator == last else f"`{operator}`", name]
         for t in threads:
             line += cells(by_threads.get(t))
+        line += [" / ".join(f"{by_threads[t].scratch / 1024:.0f}" for t in threads if t in by_threads)]
         first = by_threads.get(threads[0])
         others = []
         if first is not None:
@@ -186,7 +190,10 @@ def as_markdown(outcomes: Sequence[Outcome], where: dict[str, Any], settings: Se
     lines += [
         "",
         "Medians of turns taken in one process. ± is half the distance of the quartiles; the ratio is the median of the",
-        "ratios within each round, its quartiles in brackets: above 1 omma is faster.",
+        "ratios within each round, its quartiles in brackets: above 1 omma is faster. The limit is the time that the",
+        "operations of the definition or the bytes of inputs and outputs take at the rates above, whichever is longer (what needs",
+        "fewer operations can be past it); scratch is all the memory that a call of omma takes beyond inputs, outputs and plan,",
+        "for each number of threads.",
     ]
     if threads[-1] > where["cores"]:
         lines += ["", f"**{threads[-1]} threads shared {where['cores']} core(s)**: those columns say nothing about speed."]

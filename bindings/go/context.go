@@ -109,6 +109,18 @@ func (c *Context) NumThreads() int {
 	return int(C.omma_context_num_threads(ctx))
 }
 
+// ScratchBytes is the scratch memory that the context holds: what running calls borrow, and what is
+// kept for later ones. After the first call on a new context that is all the memory which this call
+// used beyond its inputs, outputs and plan. 0 for a nil or closed context.
+func (c *Context) ScratchBytes() int {
+	ctx, err := c.enter("ScratchBytes")
+	if err != nil {
+		return 0
+	}
+	defer c.leave()
+	return int(C.omma_context_scratch_bytes(ctx))
+}
+
 // ISA is the instruction set that the context uses. For a nil context it is that of calls without
 // one, [ISADefault] when OMMA_MAX_ISA names one that the CPU lacks; so it is for a closed one.
 func (c *Context) ISA() ISA {

@@ -23,8 +23,12 @@ func TestContext(t *testing.T) {
 	if all, err := NewContext(nil); err != nil || all.NumThreads() < 1 || all.Close() != nil {
 		t.Errorf("no context with the defaults: %v", err)
 	}
+	ok(t, MatMul(ctx, Make[float32](64, 64), Make[float32](64, 64), Make[float32](64, 64)))
+	if ctx.ScratchBytes() <= 0 {
+		t.Errorf("a product took %d bytes of scratch", ctx.ScratchBytes())
+	}
 	var serial *Context
-	if serial.NumThreads() != 1 || !serial.ISA().Available() || serial.Close() != nil {
+	if serial.NumThreads() != 1 || serial.ScratchBytes() != 0 || !serial.ISA().Available() || serial.Close() != nil {
 		t.Errorf("a nil context has %d threads on %v", serial.NumThreads(), serial.ISA())
 	}
 	if major, minor, patch := Version(); major != 0 || minor < 1 || patch < 0 {
@@ -68,7 +72,7 @@ func TestClosed(t *testing.T) {
 	fails(t, conv.Run(ctx, x, Tensor[float32]{}, x), ErrInvalidArgument, "conv2d: the context is closed")
 	fails(t, second(NewConv2DPlan(ctx, w, Tensor[float32]{}, nil)), ErrInvalidArgument, "conv2d: the context is closed")
 	fails(t, linear.Run(ctx, x, x), ErrInvalidArgument, "linear: the context is closed")
-	if ctx.NumThreads() != 0 || ctx.ISA() != ISADefault {
+	if ctx.NumThreads() != 0 || ctx.ScratchBytes() != 0 || ctx.ISA() != ISADefault {
 		t.Errorf("a closed context has %d threads on %v", ctx.NumThreads(), ctx.ISA())
 	}
 	// Plans outlive the context that made them.

@@ -175,6 +175,18 @@ pub unsafe extern "C" fn omma_context_num_threads(context: *const OmmaContext) -
     unsafe { context.as_ref() }.map_or(1, |c| c.context.num_threads() as i32)
 }
 
+/// Bytes of scratch memory that the context holds: what running calls borrow, and what is kept for
+/// later ones. After the first call on a new context that is all the memory which this call used
+/// beyond its inputs, outputs and plan. 0 for NULL, which keeps nothing.
+///
+/// # Safety
+/// `context` is NULL or a living context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn omma_context_scratch_bytes(context: *const OmmaContext) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { context.as_ref() }.map_or(0, |c| c.context.scratch_bytes())
+}
+
 /// The tier that the context uses, an `OMMA_ISA_…`. For NULL, that of calls
 /// without a context (0 when `OMMA_MAX_ISA` names a tier that the CPU lacks).
 ///

@@ -82,6 +82,12 @@ impl Context {
         self.threads.count()
     }
 
+    /// Bytes of scratch that it holds: what calls borrow now, and what is kept for later ones. After the first call of
+    /// a new context, the most that this call had at one time.
+    pub fn scratch_bytes(&self) -> usize {
+        self.arena.held()
+    }
+
     /// `len` elements of unspecified value, aligned to 64 bytes, returned to the context on drop.
     pub fn scratch<T: Element>(&self, len: usize) -> Result<Scratch<'_, T>> {
         self.arena.scratch(len)

@@ -11,6 +11,7 @@ use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Where memory comes from, if not from the system.
 #[derive(Clone, Copy)]
@@ -140,6 +141,8 @@ pub(super) struct Arena {
     allocator: Option<Allocator>,
     keep: bool,
     free: Mutex<Vec<Block>>,
+    /// Bytes of all blocks, lent and free.
+    held: AtomicUsize,
 }
 
 impl Arena {
@@ -149,11 +152,16 @@ impl Arena {
             allocator,
             keep,
             free: Mutex::new(free),
+            held: AtomicUsize::new(0),
         }
     }
 
     pub(super) fn allocator(&self) -> Option<Allocator> {
         self.allocator
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 
     pub(super) fn scratch<T: Element>(&self, len: usize) -> Result<Scratch<'_, T>> {
@@ -194,7 +202,11 @@ impl Arena {
         });
         match found.flatten() {
             Some(block) => Ok(block),
-            None => Block::new(size, self.allocator.as_ref()),
+            None => {
+                let block = Block::new(size, self.allocator.as_ref())?;
+                self.held.fetch_add(size, Ordering::Relaxed);
+                Ok(block)
+            }
         }
     }
 
@@ -211,6 +223,7 @@ impl Arena {
             });
         }
         if let Some(block) = surplus {
+            self.held.fetch_sub(block.size, Ordering::Relaxed);
             block.free(self.allocator.as_ref());
         }
     }

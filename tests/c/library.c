@@ -228,6 +228,7 @@ static void callbacks(void)
         before = made_blocks;
         CHECK(omma_softmax(context, NULL, &in, &out) == OMMA_OK);
         CHECK(made_blocks == before);
+        CHECK(omma_context_scratch_bytes(context) > 0 && omma_context_scratch_bytes(NULL) == 0);
     }
     omma_context_destroy(context);
     CHECK(live_blocks == 0);

@@ -507,12 +507,14 @@ int main() {
         if (!omma::available(isa)) continue;
         const omma::Context context(2, isa);
         CHECK(context.isa() == isa && context.num_threads() == 2);
+        CHECK(context.scratch_bytes() == 0);
         dlpack(context);
         errors(context);
         views(context);
         convolution(context);
         matrices(context);
         transformers(context);
+        CHECK(context.scratch_bytes() > 0);
     transformer_blocks(context);
         boxes(context);
         regions(context);

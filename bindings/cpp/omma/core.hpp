@@ -264,6 +264,8 @@ public:
         return Status(status);
     }
     int num_threads() const { return omma_context_num_threads(handle_.get()); }
+    // Bytes of scratch held: after the first call on a new context, all that it used beyond inputs, outputs and plan.
+    size_t scratch_bytes() const { return omma_context_scratch_bytes(handle_.get()); }
     int32_t isa() const { return omma_context_isa(handle_.get()); }
     const char* isa_name() const { return omma_isa_name(isa()); }
     OmmaContext* get() const { return handle_.get(); }

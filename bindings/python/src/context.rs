@@ -69,6 +69,11 @@ impl Handle {
         unsafe { capi::omma_context_num_threads(self.0) }
     }
 
+    fn scratch_bytes(&self) -> usize {
+        // SAFETY: alive as long as `self`.
+        unsafe { capi::omma_context_scratch_bytes(self.0) }
+    }
+
     fn isa(&self) -> String {
         // SAFETY: alive as long as `self`; the name is static.
         let name = unsafe { CStr::from_ptr(capi::omma_isa_name(capi::omma_context_isa(self.0))) };
@@ -143,6 +148,15 @@ impl Context {
     fn num_threads(&self, py: Python<'_>) -> PyResult<i32> {
         let call = Call::without_context(py, "Context.num_threads");
         Ok(self.handle(&call)?.num_threads())
+    }
+
+    /// Bytes of scratch memory held: what running calls borrow, and what is kept for later ones.
+    /// After the first call on a new context, all the memory which this call used beyond its
+    /// inputs, outputs and plan.
+    #[getter]
+    fn scratch_bytes(&self, py: Python<'_>) -> PyResult<usize> {
+        let call = Call::without_context(py, "Context.scratch_bytes");
+        Ok(self.handle(&call)?.scratch_bytes())
     }
 
     /// The name of the instruction set in use.

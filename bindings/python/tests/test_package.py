@@ -23,6 +23,7 @@ ELSEWHERE = {
     "context_destroy": "Context.close",
     "context_isa": "Context.isa",
     "context_num_threads": "Context.num_threads",
+    "context_scratch_bytes": "Context.scratch_bytes",
     "conv2d_create": "Conv2d",
     "conv2d_describe": "Conv2d.describe",
     "conv2d_destroy": "Conv2d",
@@ -108,7 +109,7 @@ def test_documentation(name):
     text = DOCUMENTED[name]
     assert text
     test = doctest.DocTestParser().get_doctest(text, {}, name, None, 0)
-    needs_none = {"Context.num_threads", "Context.isa", "Context.close", "Letterbox", "Status"}
+    needs_none = {"Context.num_threads", "Context.isa", "Context.scratch_bytes", "Context.close", "Letterbox", "Status"}
     needs_none |= {"get_num_threads"}
     fields = name.startswith(("Letterbox.", "OmmaError."))
     assert test.examples or name in needs_none or fields
