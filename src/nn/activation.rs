@@ -15,7 +15,7 @@
 use super::loops::Loops;
 use crate::error::{Result, ensure};
 use crate::runtime::Context;
-use crate::simd::{Activation, Simd, dispatch, leaky_relu as leaky};
+use crate::simd::{Activation, Arithmetic, Group, Simd, dispatch, leaky_relu as leaky};
 use crate::tensor::{
     Raw, View, ViewMut, expect_same_shape, forbid_overlap, forbid_partial_overlap,
 };
@@ -25,6 +25,8 @@ use crate::tensor::{
 const BLOCK: usize = 1 << 15;
 /// Elements that a strided run is gathered into at a time.
 const STAGE: usize = 256;
+/// Vectors that go through a function together.
+const GROUP: usize = 4;
 
 macro_rules! functions {
     ($($(#[$doc:meta])* $name:ident = $activation:expr;)*) => {$(
@@ -100,12 +102,12 @@ fn for_each_block(ctx: &Context, len: usize, body: impl Fn(usize, usize) + Sync)
 
 /// What is done to a vector.
 trait Unary: Copy {
-    fn apply<S: Simd>(self, simd: S, x: S::F32) -> S::F32;
+    fn apply<S: Arithmetic>(self, simd: S, x: S::F32) -> S::F32;
 }
 
 impl Unary for Activation {
     #[inline(always)]
-    fn apply<S: Simd>(self, simd: S, x: S::F32) -> S::F32 {
+    fn apply<S: Arithmetic>(self, simd: S, x: S::F32) -> S::F32 {
         Activation::apply(self, simd, x)
     }
 }
@@ -203,6 +205,17 @@ unsafe fn unary_run<S: Simd, F: Unary>(simd: S, f: F, out: *mut f32, x: *const f
             false => simd.load_ptr(x.add(last)),
         };
         let mut i = 0;
+        let group = Group::<S, GROUP>(simd);
+        while i + GROUP * lanes <= len {
+            let mut vectors = [simd.zero(); GROUP];
+            for (k, v) in vectors.iter_mut().enumerate() {
+                *v = simd.load_ptr(x.add(i + k * lanes));
+            }
+            for (k, v) in f.apply(group, vectors).into_iter().enumerate() {
+                simd.store_ptr(out.add(i + k * lanes), v);
+            }
+            i += GROUP * lanes;
+        }
         while i + lanes <= len {
             simd.store_ptr(out.add(i), f.apply(simd, simd.load_ptr(x.add(i))));
             i += lanes;

@@ -1,7 +1,7 @@
 //! The activation functions over vectors: for the epilogues of convolutions
 //! and matrix products, and for the elementwise operators.
 
-use super::{Simd, math};
+use super::{Arithmetic, math};
 
 /// An activation that needs no more than the value. (PReLU, whose slope comes
 /// per channel, is [`leaky_relu`] with a vector.)
@@ -40,7 +40,7 @@ impl Activation {
     /// the same for a whole call, so it belongs outside of the inner loop: the
     /// compiler hoists it, or the caller does.
     #[inline(always)]
-    pub fn apply<S: Simd>(self, simd: S, x: S::F32) -> S::F32 {
+    pub fn apply<S: Arithmetic>(self, simd: S, x: S::F32) -> S::F32 {
         match self {
             Activation::None => x,
             Activation::Relu => relu(simd, x),
@@ -61,18 +61,18 @@ impl Activation {
 
 /// `max(x, 0)`; NaN stays NaN, because `max` gives its second operand then.
 #[inline(always)]
-pub fn relu<S: Simd>(simd: S, x: S::F32) -> S::F32 {
-    simd.max(simd.zero(), x)
+pub fn relu<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
+    simd.max(simd.splat(0.0), x)
 }
 
 /// `min(max(x, 0), 6)`; NaN stays NaN.
 #[inline(always)]
-pub fn relu6<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+pub fn relu6<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
     simd.min(simd.splat(6.0), relu(simd, x))
 }
 
 /// `x` if positive, else `slope * x`; NaN stays NaN.
 #[inline(always)]
-pub fn leaky_relu<S: Simd>(simd: S, x: S::F32, slope: S::F32) -> S::F32 {
-    simd.select(simd.gt(x, simd.zero()), x, simd.mul(x, slope))
+pub fn leaky_relu<S: Arithmetic>(simd: S, x: S::F32, slope: S::F32) -> S::F32 {
+    simd.select(simd.gt(x, simd.splat(0.0)), x, simd.mul(x, slope))
 }

@@ -12,6 +12,8 @@
 //! so that `n` times its high part is exact: the reduction is as good on the
 //! portable tier, where `fma` rounds twice, as on the others.
 //!
+//! All of them take one vector, or a [`Group`](super::Group) of them, which is faster for the long chains.
+//!
 //! The coefficients are minimax fits (tools/coefficients). The errors quoted are
 //! the largest that the tests have found against f64, first on the tiers with fma
 //! and then on the portable one: over all 2^32 floats for `exp`, `log` and
@@ -19,7 +21,7 @@
 //! up and every 1009th float below. The times are the best of many passes over
 //! 4096 elements in L1 on a Zen 3 (AVX2).
 
-use super::{Simd, Tier};
+use super::{Arithmetic, Tier};
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// What `LOG2_E` lacks of log2 e.
@@ -36,10 +38,10 @@ const BIAS: f32 = 127.0;
 /// in `x^4`. The loops over these functions are bound by the length of the
 /// chain, not by the number of operations.
 #[inline(always)]
-fn polynomial<S: Simd, const N: usize>(simd: S, x: S::F32, c: [f32; N]) -> S::F32 {
+fn polynomial<S: Arithmetic, const N: usize>(simd: S, x: S::F32, c: [f32; N]) -> S::F32 {
     let x2 = simd.mul(x, x);
     let x4 = simd.mul(x2, x2);
-    let mut sum = simd.zero();
+    let mut sum = simd.splat(0.0);
     for i in (0..N.div_ceil(4)).rev() {
         let rest = &c[4 * i..];
         let four = match rest.len() {
@@ -59,14 +61,14 @@ fn polynomial<S: Simd, const N: usize>(simd: S, x: S::F32, c: [f32; N]) -> S::F3
 
 /// `c[0] + c[1] x`
 #[inline(always)]
-fn pair<S: Simd>(simd: S, x: S::F32, c: &[f32]) -> S::F32 {
+fn pair<S: Arithmetic>(simd: S, x: S::F32, c: &[f32]) -> S::F32 {
     simd.fma(simd.splat(c[1]), x, simd.splat(c[0]))
 }
 
 /// `x = n ln 2 + r`: an integer whose low nine bits are those of `n + bias`, and `r`.
 /// NaN gives a NaN `r`.
 #[inline(always)]
-fn reduce<S: Simd>(simd: S, x: S::F32, bias: f32) -> (S::I32, S::F32) {
+fn reduce<S: Arithmetic>(simd: S, x: S::F32, bias: f32) -> (S::I32, S::F32) {
     let rounder = simd.splat(ROUNDER + bias);
     let shifted = simd.fma(x, simd.splat(LOG2_E), rounder);
     let n = simd.sub(shifted, rounder);
@@ -86,20 +88,20 @@ const EXP: [f32; 5] = [
 
 /// `e^r - 1` for `|r| <= ln 2 / 2`, with relative accuracy.
 #[inline(always)]
-fn exp_m1_reduced<S: Simd>(simd: S, r: S::F32) -> S::F32 {
+fn exp_m1_reduced<S: Arithmetic>(simd: S, r: S::F32) -> S::F32 {
     simd.fma(simd.mul(r, r), polynomial(simd, r, EXP), r)
 }
 
 /// `e^r` for `|r| <= ln 2 / 2`.
 #[inline(always)]
-fn exp_reduced<S: Simd>(simd: S, r: S::F32) -> S::F32 {
+fn exp_reduced<S: Arithmetic>(simd: S, r: S::F32) -> S::F32 {
     simd.add(exp_m1_reduced(simd, r), simd.splat(1.0))
 }
 
 /// `e^x` for `-104 <= x <= 89`, and NaN. The scale is `2^n` in two factors,
 /// each a normal float: only the last product can overflow or round to a denormal.
 #[inline(always)]
-fn exp_clamped<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+fn exp_clamped<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
     let (n, r) = reduce(simd, x, 2.0 * BIAS);
     let half = simd.shr_i32::<1>(n);
     let rest = simd.sub_i32(n, half);
@@ -113,7 +115,7 @@ fn exp_clamped<S: Simd>(simd: S, x: S::F32) -> S::F32 {
 /// Results below the smallest normal number are rounded to denormals, those
 /// above the largest are infinite; `e^-inf = 0`, NaN stays NaN.
 #[inline(always)]
-pub fn exp<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+pub fn exp<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
     // The constant comes first: a NaN passes.
     let x = simd.min(simd.splat(89.0), simd.max(simd.splat(-104.0), x));
     exp_clamped(simd, x)
@@ -135,7 +137,7 @@ const EXP2: [f32; 5] = [
 /// `e^-inf = 0`, NaN stays NaN. For `x > 0` the result is right up to 88.3 and
 /// unspecified beyond.
 #[inline(always)]
-pub fn exp_nonpositive<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+pub fn exp_nonpositive<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
     // At -88 the biased exponent is zero, and so is the scale.
     let x = simd.max(simd.splat(-88.0), x);
     if matches!(S::TIER, Tier::Portable) {
@@ -163,7 +165,7 @@ pub fn exp_nonpositive<S: Simd>(simd: S, x: S::F32) -> S::F32 {
 /// No intermediate overflows: the result is 0 at `-inf`, 1 at `inf`, and a
 /// denormal where that is the answer. NaN stays NaN.
 #[inline(always)]
-pub fn sigmoid<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+pub fn sigmoid<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
     // Both sides come from z = 1 / (1 + e^|x|): rounding e^-x to a float first
     // would cost more than a unit where the quotient has the larger mantissa.
     let a = simd.min(simd.splat(104.0), simd.abs(x));
@@ -176,7 +178,7 @@ pub fn sigmoid<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     let down = simd.bits_to_f32(simd.shl_i32::<23>(simd.sub_i32(simd.splat_i32(254), half)));
     let sum = simd.add(up, simd.fma(up, p, down));
     let z = simd.div(down, sum);
-    simd.select(simd.lt(x, simd.zero()), z, simd.sub(simd.splat(1.0), z))
+    simd.select(simd.lt(x, simd.splat(0.0)), z, simd.sub(simd.splat(1.0), z))
 }
 
 /// Coefficients of `(s(a) - 1) / a` with `2^-s(a) = erfc(a / sqrt 2) / 2`, for `0 <= a <= 7`.
@@ -197,7 +199,7 @@ const GELU: [f32; 8] = [
 /// relatively accurate down to x = -6, and 0 from -12.
 /// `gelu(inf) = inf`, `gelu(-inf)` is NaN as the product of infinity and 0, NaN stays NaN.
 #[inline(always)]
-pub fn gelu<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+pub fn gelu<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
     // The distribution on the negative side is 2^-s, whose exponent is as smooth as can be: one
     // polynomial and no reduction but that to whole powers of two. The other side is 1 - 2^-s.
     let a = simd.abs(x);
@@ -219,7 +221,7 @@ pub fn gelu<S: Simd>(simd: S, x: S::F32) -> S::F32 {
     let scale = simd.bits_to_f32(simd.shl_i32::<23>(simd.bits(shifted)));
     let tail = simd.mul(p, scale);
     let rest = simd.sub(simd.splat(1.0), tail);
-    simd.mul(x, simd.select(simd.lt(x, simd.zero()), tail, rest))
+    simd.mul(x, simd.select(simd.lt(x, simd.splat(0.0)), tail, rest))
 }
 
 /// `x / 2 (1 + tanh(sqrt(2 / π) (x + 0.044715 x³)))`, which is `x / (1 + e^t)` with a cubic `t`:
@@ -227,7 +229,7 @@ pub fn gelu<S: Simd>(simd: S, x: S::F32) -> S::F32 {
 ///
 /// `gelu_tanh(inf) = inf`, `gelu_tanh(-inf)` is NaN, NaN stays NaN.
 #[inline(always)]
-pub fn gelu_tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+pub fn gelu_tanh<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
     // -2 sqrt(2 / π), and that times 0.044715.
     let (linear, cubic) = (simd.splat(-2.0 * 0.797_884_6), simd.splat(-0.071_354_814));
     let t = simd.mul(x, simd.fma(simd.mul(x, x), cubic, linear));
@@ -249,7 +251,7 @@ const TANH: [f32; 5] = [
 ///
 /// `tanh(-0) = -0`, `tanh(±inf) = ±1`, NaN stays NaN.
 #[inline(always)]
-pub fn tanh<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+pub fn tanh<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
     // 1 - 2 / (1 + e^2a) loses nothing while the quotient is below a half.
     let one = simd.splat(1.0);
     let a = simd.min(simd.splat(10.0), simd.abs(x));
@@ -282,7 +284,7 @@ const ERF: [f32; 9] = [
 ///
 /// `erf(-0) = -0`, `erf(±inf) = ±1`, NaN stays NaN.
 #[inline(always)]
-pub fn erf<S: Simd>(simd: S, x: S::F32) -> S::F32 {
+pub fn erf<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
     // 1 - e^-t with t = -ln(erfc(a)), which is smooth: one polynomial serves
     // the whole range, and e^-t - 1 keeps its relative accuracy near zero.
     let a = simd.min(simd.splat(3.95), simd.abs(x));
@@ -317,8 +319,8 @@ const LOG: [f32; 8] = [
 /// Denormals are as accurate as the rest; `log(±0) = -inf`, `log(inf) = inf`,
 /// negative numbers give NaN, NaN stays NaN.
 #[inline(always)]
-pub fn log<S: Simd>(simd: S, x: S::F32) -> S::F32 {
-    let zero = simd.zero();
+pub fn log<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
+    let zero = simd.splat(0.0);
     // Denormals are scaled to normal numbers.
     let tiny = simd.lt(x, simd.splat(f32::MIN_POSITIVE));
     let normal = simd.select(tiny, simd.mul(x, simd.splat(33_554_432.0)), x);

@@ -18,6 +18,7 @@
 //! This is the only module that names `core::arch`.
 
 mod activation;
+mod arithmetic;
 mod double;
 mod isa;
 pub mod math;
@@ -36,6 +37,7 @@ mod neon;
 mod tests;
 
 pub use activation::{Activation, leaky_relu, relu, relu6};
+pub use arithmetic::{Arithmetic, Group};
 pub use double::Double;
 pub use isa::{Isa, Tier};
 pub(crate) use isa::{dispatch, enter};
