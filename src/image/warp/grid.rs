@@ -5,7 +5,7 @@
 //! plane is gone through with these. In a vector whose taps are all inside, two neighbours are one
 //! load; else each tap has a column and a row of its own, -1 where there is none.
 
-use super::sample::{RUN, Weights};
+use super::sample::Weights;
 use super::texel::sealed::Texel as _;
 use crate::error::{Result, bail, ensure};
 use crate::image::Interpolation;
@@ -37,6 +37,8 @@ pub struct GridSample {
 }
 
 const OP: &str = "grid_sample";
+/// Destination pixels that are made at once.
+const RUN: usize = 64;
 /// Destination pixels of a task, about: times channels, so that tasks are worth it.
 const TASK: usize = 16 * 1024;
 

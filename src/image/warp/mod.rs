@@ -18,6 +18,7 @@
 
 mod affine;
 mod border;
+mod edge;
 mod grid;
 mod quarter;
 mod remap;

@@ -1,13 +1,13 @@
 //! `remap`: an image sampled wherever two maps say, once or with maps that are kept.
 
-use super::sample::{Places, RUN};
+use super::sample::{Places, Room};
 use super::texel::Texel;
-use super::tiles::{Look, run};
+use super::tiles::{Block, Look, run};
 use super::{Warp, check, check_interpolation};
 use crate::error::{Result, ensure};
 use crate::image::pixels::{Image, ImageMut, Rows, Size};
 use crate::runtime::{Buffer, Context};
-use crate::simd::Isa;
+use crate::simd::{Isa, MAX_LANES};
 use crate::tensor::{View, ViewMut, expect_same_shape, forbid_overlap};
 
 const OP: &str = "remap";
@@ -45,7 +45,7 @@ pub fn remap<T: Texel>(
     Ok(())
 }
 
-/// Maps that are kept for any number of images, of any size and both types: the runs of both that the kernel
+/// Maps that are kept for any number of images, of any size and both types: the rows of both that the kernel
 /// reads together lie together, and nothing of the caller's memory is used any more.
 ///
 /// The result has the bits of [`remap`].
@@ -53,7 +53,7 @@ pub struct Remap {
     options: Warp,
     height: usize,
     width: usize,
-    /// For each row and run of it, `RUN` x and then `RUN` y.
+    /// For each row its x, then its y.
     places: Buffer<f32>,
 }
 
@@ -67,28 +67,19 @@ impl Remap {
     ) -> Result<Remap> {
         check_interpolation(OP, options)?;
         let (height, width) = check_maps(&map_x, &map_y)?;
-        let runs = width.div_ceil(RUN);
-        let mut places = ctx.buffer::<f32>(match map_x.is_empty() {
-            true => 0,
-            false => height * runs * 2 * RUN,
-        })?;
+        let mut places = ctx.buffer::<f32>(2 * height * width)?;
         if !map_x.is_empty() {
             let size = Size {
                 height,
                 width,
                 channels: 1,
             };
-            let maps = [
-                Image::open(ctx, &map_x, size)?,
-                Image::open(ctx, &map_y, size)?,
-            ];
-            for (y, places) in places.chunks_exact_mut(runs * 2 * RUN).enumerate() {
-                for (i, map) in maps.iter().enumerate() {
-                    let runs = places.chunks_exact_mut(2 * RUN);
-                    for (from, to) in map.rows().row(y).chunks(RUN).zip(runs) {
-                        to[i * RUN..][..from.len()].copy_from_slice(from);
-                    }
-                }
+            let x = Image::open(ctx, &map_x, size)?;
+            let y = Image::open(ctx, &map_y, size)?;
+            for (row, places) in places.chunks_exact_mut(2 * width).enumerate() {
+                let (to_x, to_y) = places.split_at_mut(width);
+                to_x.copy_from_slice(x.rows().row(row));
+                to_y.copy_from_slice(y.rows().row(row));
             }
         }
         Ok(Remap {
@@ -150,15 +141,31 @@ fn check_output<T: Texel>(output: &ViewMut<'_, T>, maps: (usize, usize)) -> Resu
     Ok(())
 }
 
+/// The places of a block of one row of two maps.
+fn places<'a>(x: &'a [f32], y: &'a [f32], block: Block, room: &'a mut Room) -> Places<'a> {
+    let Block { x: at, count, .. } = block;
+    let (x, y) = (&x[at..at + count], &y[at..at + count]);
+    if count >= MAX_LANES {
+        return Places { x, y, pitch: 0 };
+    }
+    // Kernels read whole vectors.
+    room.x[..count].copy_from_slice(x);
+    room.y[..count].copy_from_slice(y);
+    Places {
+        x: &room.x,
+        y: &room.y,
+        pitch: 0,
+    }
+}
+
 struct Maps<'a> {
     x: Rows<'a, f32>,
     y: Rows<'a, f32>,
 }
 
 impl Look for Maps<'_> {
-    fn look(&self, _isa: Isa, y: usize, x: usize, count: usize, places: &mut Places) {
-        places.x[..count].copy_from_slice(&self.x.row(y)[x..x + count]);
-        places.y[..count].copy_from_slice(&self.y.row(y)[x..x + count]);
+    fn look<'a>(&'a self, _isa: Isa, block: Block, room: &'a mut Room) -> Places<'a> {
+        places(self.x.row(block.y), self.y.row(block.y), block, room)
     }
     fn tiled(&self, _pixel: usize) -> bool {
         false
@@ -166,11 +173,10 @@ impl Look for Maps<'_> {
 }
 
 impl Look for Remap {
-    fn look(&self, _isa: Isa, y: usize, x: usize, _count: usize, places: &mut Places) {
-        let run = (y * self.width.div_ceil(RUN) + x / RUN) * 2 * RUN;
-        let (from_x, from_y) = self.places[run..run + 2 * RUN].split_at(RUN);
-        places.x.copy_from_slice(from_x);
-        places.y.copy_from_slice(from_y);
+    fn look<'a>(&'a self, _isa: Isa, block: Block, room: &'a mut Room) -> Places<'a> {
+        let row = &self.places[block.y * 2 * self.width..][..2 * self.width];
+        let (x, y) = row.split_at(self.width);
+        places(x, y, block, room)
     }
     fn tiled(&self, _pixel: usize) -> bool {
         false
