@@ -138,12 +138,6 @@ unsafe impl<T: Element> Send for RowsMut<'_, T> {}
 unsafe impl<T: Element> Sync for RowsMut<'_, T> {}
 
 impl<'a, T: Element> RowsMut<'a, T> {
-    /// The first sample of row 0, and the distance of rows, as [`Rows::address`].
-    #[inline(always)]
-    pub(super) fn address(&self) -> (*mut T, isize) {
-        (self.first, self.stride)
-    }
-
     /// Row `y`.
     ///
     /// # Safety

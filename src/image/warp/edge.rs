@@ -67,7 +67,7 @@ impl<T: Texel> Source<'_, T> {
         };
         if self.border == Border::Constant {
             // No sample of the kernel is inside: the value itself, whatever weights sum to.
-            let bounds = Bounds::new::<T, K, C>(simd, self);
+            let bounds = Bounds::new::<T, K, C>(simd, self, (0.0, 0.0));
             outside |= all & !simd.mask_bits(bounds.touched(simd, fx, fy));
         }
         let before = simd.splat_i32(if K == 4 { 1 } else { 0 });

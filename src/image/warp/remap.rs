@@ -1,8 +1,8 @@
 //! `remap`: an image sampled wherever two maps say, once or with maps that are kept.
 
-use super::sample::{Places, Room};
+use super::sample::{AHEAD, Places, Room};
 use super::texel::Texel;
-use super::tiles::{Block, Look, run};
+use super::tiles::{Look, Span, run};
 use super::{Warp, check, check_interpolation};
 use crate::error::{Result, ensure};
 use crate::image::pixels::{Image, ImageMut, Rows, Size};
@@ -141,12 +141,24 @@ fn check_output<T: Texel>(output: &ViewMut<'_, T>, maps: (usize, usize)) -> Resu
     Ok(())
 }
 
-/// The places of a block of one row of two maps.
-fn places<'a>(x: &'a [f32], y: &'a [f32], block: Block, room: &'a mut Room) -> Places<'a> {
-    let Block { x: at, count, .. } = block;
-    let (x, y) = (&x[at..at + count], &y[at..at + count]);
+/// The places of a run, of the rows of two maps; `below` are the rows [`AHEAD`] below, if there are.
+fn places<'a>(
+    rows: [&'a [f32]; 2],
+    below: Option<[&[f32]; 2]>,
+    Span { x: at, count, .. }: Span,
+    room: &'a mut Room,
+) -> Places<'a> {
+    let middle = at + count / 2;
+    let ahead = match below {
+        Some(below) => (
+            below[0][middle] - rows[0][middle],
+            below[1][middle] - rows[1][middle],
+        ),
+        None => (0.0, 0.0),
+    };
+    let [x, y] = rows.map(|row| &row[at..at + count]);
     if count >= MAX_LANES {
-        return Places { x, y, pitch: 0 };
+        return Places { x, y, ahead };
     }
     // Kernels read whole vectors.
     room.x[..count].copy_from_slice(x);
@@ -154,7 +166,7 @@ fn places<'a>(x: &'a [f32], y: &'a [f32], block: Block, room: &'a mut Room) -> P
     Places {
         x: &room.x,
         y: &room.y,
-        pitch: 0,
+        ahead,
     }
 }
 
@@ -164,21 +176,21 @@ struct Maps<'a> {
 }
 
 impl Look for Maps<'_> {
-    fn look<'a>(&'a self, _isa: Isa, block: Block, room: &'a mut Room) -> Places<'a> {
-        places(self.x.row(block.y), self.y.row(block.y), block, room)
-    }
-    fn tiled(&self, _pixel: usize) -> bool {
-        false
+    fn look<'a>(&'a self, _isa: Isa, span: Span, room: &'a mut Room) -> Places<'a> {
+        let rows = |y: usize| [self.x.row(y), self.y.row(y)];
+        let below = Some(span.y + AHEAD).filter(|y| *y < self.x.size.height);
+        places(rows(span.y), below.map(rows), span, room)
     }
 }
 
 impl Look for Remap {
-    fn look<'a>(&'a self, _isa: Isa, block: Block, room: &'a mut Room) -> Places<'a> {
-        let row = &self.places[block.y * 2 * self.width..][..2 * self.width];
-        let (x, y) = row.split_at(self.width);
-        places(x, y, block, room)
-    }
-    fn tiled(&self, _pixel: usize) -> bool {
-        false
+    fn look<'a>(&'a self, _isa: Isa, span: Span, room: &'a mut Room) -> Places<'a> {
+        let rows = |y: usize| {
+            let row = &self.places[2 * y * self.width..][..2 * self.width];
+            let (x, y) = row.split_at(self.width);
+            [x, y]
+        };
+        let below = Some(span.y + AHEAD).filter(|y| *y < self.height);
+        places(rows(span.y), below.map(rows), span, room)
     }
 }

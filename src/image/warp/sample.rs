@@ -33,23 +33,26 @@ impl Room {
     }
 }
 
-/// The coordinates of rows of pixels, one row `pitch` behind the other; at least the widest vector.
+/// The coordinates of a run of pixels; as many as the widest vector has lanes, at least.
 #[derive(Clone, Copy)]
 pub(super) struct Places<'a> {
     pub(super) x: &'a [f32],
     pub(super) y: &'a [f32],
-    pub(super) pitch: usize,
+    /// About how far from them the pixels [`AHEAD`] rows below look, (x, y).
+    pub(super) ahead: (f32, f32),
 }
 
-/// Pixels to be made: `rows` of them, `count` each.
+/// What is asked for is what the pixels so many rows below will look at. Where rows run across the source no CPU
+/// sees this coming, and a few pixels ahead is too late; but other pixels of the same lines have asked for
+/// most of it already, so one pixel in [`ASK`] is enough.
+pub(super) const AHEAD: usize = 4;
+const ASK: usize = 4;
+
+/// Pixels to be made, in a row.
 pub(super) struct Target<T> {
-    /// The first pixel, and the distance of rows.
     pub(super) first: *mut T,
-    pub(super) stride: isize,
-    pub(super) rows: usize,
     pub(super) count: usize,
-    /// Samples from the first pixel of a row on that are this task's: what is behind `count` pixels may be
-    /// overwritten, with anything.
+    /// Samples that may be written from the first pixel on, those behind `count` pixels with anything.
     pub(super) room: usize,
 }
 
@@ -100,6 +103,8 @@ pub(super) struct Bounds<S: Narrow> {
     /// The offset of the first tap at (0, 0), and what a row adds.
     start: S::I32,
     step: S::I32,
+    /// Samples from the taps to what is asked for.
+    ahead: isize,
 }
 
 impl<S: Narrow> Bounds<S> {
@@ -107,6 +112,7 @@ impl<S: Narrow> Bounds<S> {
     pub(super) fn new<T: Texel, const K: usize, const C: usize>(
         simd: S,
         source: &Source<'_, T>,
+        (ahead_x, ahead_y): (f32, f32),
     ) -> Bounds<S> {
         // Taps in front of the coordinate's integer part.
         let before = if K == 4 { 1 } else { 0 };
@@ -131,6 +137,11 @@ impl<S: Narrow> Bounds<S> {
             touch_high_y: simd.splat((size.height as i64 + before) as f32),
             start: simd.splat_i32(first as i32),
             step: simd.splat_i32(source.step as i32),
+            // It is a hint: nothing depends on what overflows.
+            ahead: source
+                .step
+                .wrapping_mul(ahead_y.round_ties_even() as isize)
+                .wrapping_add((ahead_x.round_ties_even() as isize).wrapping_mul(C as isize)),
         }
     }
 
@@ -206,39 +217,30 @@ impl<'a, T: Texel> Source<'a, T> {
         places: Places<'_>,
         target: &Target<T>,
     ) {
-        let &Target { rows, count, .. } = target;
+        let &Target { first, count, room } = target;
         assert!(N == K * C && C == self.rows.size.channels && count > 0);
-        let need = rows.saturating_sub(1) * places.pitch + count.max(S::LANES);
+        let need = count.max(S::LANES);
         assert!(places.x.len() >= need && places.y.len() >= need);
-        let bounds = Bounds::new::<T, K, C>(simd, self);
+        let bounds = Bounds::new::<T, K, C>(simd, self, places.ahead);
         // Vectors at the end of a row, which have no room for what they spill, and short ones.
         let mut stage = [const { MaybeUninit::<T>::uninit() }; 4 * MAX_LANES + SPILL];
-        for row in 0..rows {
-            let from = row * places.pitch;
-            let mut i = 0;
-            while i < count {
-                // The last vector makes some pixels again that the one before has made: the same bits.
-                let at = i.min(count.saturating_sub(S::LANES));
-                // SAFETY: the lengths of places are checked above; the row has `room` samples.
-                unsafe {
-                    let (x, y) = (
-                        places.x.as_ptr().add(from + at),
-                        places.y.as_ptr().add(from + at),
-                    );
-                    let to = target
-                        .first
-                        .offset(row as isize * target.stride)
-                        .add(at * C);
-                    let fits = (at + S::LANES) * C + SPILL <= target.room;
-                    let stage = stage.as_mut_ptr().cast::<T>();
-                    let out = if fits { to } else { stage };
-                    self.vector::<S, K, C, N>(simd, isa, &bounds, (x, y), out);
-                    if !fits {
-                        to.copy_from_nonoverlapping(stage, S::LANES.min(count) * C);
-                    }
+        let mut i = 0;
+        while i < count {
+            // The last vector makes some pixels again that the one before has made: the same bits.
+            let at = i.min(count.saturating_sub(S::LANES));
+            // SAFETY: the lengths of places are checked above; there is `room`.
+            unsafe {
+                let (x, y) = (places.x.as_ptr().add(at), places.y.as_ptr().add(at));
+                let to = first.add(at * C);
+                let fits = (at + S::LANES) * C + SPILL <= room;
+                let stage = stage.as_mut_ptr().cast::<T>();
+                let out = if fits { to } else { stage };
+                self.vector::<S, K, C, N>(simd, isa, &bounds, (x, y), out);
+                if !fits {
+                    to.copy_from_nonoverlapping(stage, S::LANES.min(count) * C);
                 }
-                i += S::LANES;
             }
+            i += S::LANES;
         }
     }
 
@@ -283,6 +285,10 @@ impl<'a, T: Texel> Source<'a, T> {
         // `reads` pixels away from the end of the image, which spans less than 2^31 samples.
         unsafe {
             simd.store_i32_ptr(offsets.as_mut_ptr().cast(), at);
+            for &offset in offsets.iter().take(S::LANES).step_by(ASK) {
+                let line = self.base.wrapping_add(offset as usize);
+                simd.prefetch(line.wrapping_offset(bounds.ahead).cast());
+            }
             if K == 1 {
                 for (lane, &offset) in offsets.iter().enumerate().take(S::LANES) {
                     let from = self.base.add(offset as usize);

@@ -1,35 +1,29 @@
-//! The destination in bands and tiles, and where its pixels look.
+//! The destination in bands of rows, and where its pixels look.
 
 use super::Warp;
-use super::sample::{Places, ROOM, Room, Source, Target};
+use super::sample::{AHEAD, Places, ROOM, Room, Source, Target};
 use super::texel::Texel;
 use crate::error::Result;
 use crate::image::Interpolation;
 use crate::image::pixels::{Rows, RowsMut, Size};
 use crate::runtime::Context;
-use crate::simd::{Isa, MAX_LANES, Narrow, dispatch};
+use crate::simd::{Isa, Narrow, dispatch};
 
-/// Rows of a band, which is a task: as high as a tile is wide, or enough to be worth it.
-const TILED: usize = 64;
-const WHOLE: usize = 32;
+/// Rows of a band, which is a task.
+const BAND: usize = 32;
 
-/// Pixels of the destination.
+/// A run of pixels of a row of the destination.
 #[derive(Clone, Copy)]
-pub(super) struct Block {
+pub(super) struct Span {
     pub(super) y: usize,
     pub(super) x: usize,
-    pub(super) rows: usize,
     pub(super) count: usize,
 }
 
 /// Where destination pixels look.
 pub(super) trait Look: Sync {
-    /// The coordinates of the pixels of a block of at most [`ROOM`], in `room` or elsewhere.
-    fn look<'a>(&'a self, isa: Isa, block: Block, room: &'a mut Room) -> Places<'a>;
-    /// Whether pixels of so many bytes are made tile by tile, not row by row. Rows are what the CPU
-    /// fetches ahead, of maps above all; but a row of large pixels that runs across the source touches more
-    /// of it than the caches keep until the next one. Tiles may have blocks of several rows.
-    fn tiled(&self, pixel: usize) -> bool;
+    /// The coordinates of at most [`ROOM`] pixels, in `room` or elsewhere.
+    fn look<'a>(&'a self, isa: Isa, span: Span, room: &'a mut Room) -> Places<'a>;
 }
 
 /// A matrix of two or three rows, from destination to source.
@@ -39,36 +33,39 @@ pub(super) struct Matrix {
 }
 
 impl Look for Matrix {
-    fn look<'a>(&'a self, isa: Isa, block: Block, room: &'a mut Room) -> Places<'a> {
-        let pitch = block.count.next_multiple_of(MAX_LANES);
-        assert!(block.rows * pitch <= ROOM);
-        for row in 0..block.rows {
-            let (x, y) = (&mut room.x[row * pitch..], &mut room.y[row * pitch..]);
-            let (x, y) = (&mut x[..pitch], &mut y[..pitch]);
-            dispatch!(isa, simd => self.places(simd, block.y + row, block.x, x, y));
-        }
+    fn look<'a>(&'a self, isa: Isa, span: Span, room: &'a mut Room) -> Places<'a> {
+        dispatch!(isa, simd => self.places(simd, span, room));
+        let middle = (span.x + span.count / 2) as f64;
+        let (x, y) = self.place(middle, span.y as f64);
+        let (x1, y1) = self.place(middle, (span.y + AHEAD) as f64);
         Places {
             x: &room.x,
             y: &room.y,
-            pitch,
+            ahead: ((x1 - x) as f32, (y1 - y) as f32),
         }
-    }
-    fn tiled(&self, pixel: usize) -> bool {
-        pixel > 4
     }
 }
 
 impl Matrix {
+    fn place(&self, x: f64, y: f64) -> (f64, f64) {
+        let row = |a: usize| self.m[a] * x + self.m[a + 1] * y + self.m[a + 2];
+        match self.perspective {
+            true => (row(0) / row(6), row(3) / row(6)),
+            false => (row(0), row(3)),
+        }
+    }
+
     /// As OpenCV: what depends on the row in `f64`, the rest in `f32`.
     #[inline(always)]
-    fn places<S: Narrow>(&self, simd: S, y: usize, x: usize, xs: &mut [f32], ys: &mut [f32]) {
+    fn places<S: Narrow>(&self, simd: S, Span { y, x, count }: Span, room: &mut Room) {
         let m = &self.m;
         let row = |a: usize| simd.splat((y as f64 * m[a + 1] + m[a + 2]) as f32);
         let (row_x, row_y, row_w) = (row(0), row(3), row(6));
         let step = |a: usize| simd.splat(m[a] as f32);
         let (step_x, step_y, step_w) = (step(0), step(3), step(6));
-        let (xs, ys) = (xs.chunks_exact_mut(S::LANES), ys.chunks_exact_mut(S::LANES));
-        for (i, (xs, ys)) in xs.zip(ys).enumerate() {
+        let xs = room.x.chunks_exact_mut(S::LANES);
+        let ys = room.y.chunks_exact_mut(S::LANES);
+        for (i, (xs, ys)) in xs.zip(ys).take(count.div_ceil(S::LANES)).enumerate() {
             let first = simd.splat_i32((x + i * S::LANES) as i32);
             let at = simd.to_f32(simd.add_i32(first, simd.iota()));
             let mut to_x = simd.fma(step_x, at, row_x);
@@ -103,39 +100,22 @@ pub(super) fn run<T: Texel>(
         width,
         channels,
     } = dst.size;
-    // Height of a band, width of a tile, rows and columns of a block.
-    let (band, tile, rows, columns) = match look.tiled(channels * size_of::<T>()) {
-        true => (TILED, TILED, ROOM / TILED, TILED),
-        false => (WHOLE, width, 1, ROOM),
-    };
-    ctx.parallel_for(height.div_ceil(band), |task| {
-        let (first, stride) = dst.address();
+    ctx.parallel_for(height.div_ceil(BAND), |task| {
         let mut room = Room::new();
-        let bottom = ((task + 1) * band).min(height);
-        for left in (0..width).step_by(tile) {
-            let right = (left + tile).min(width);
-            for y in (task * band..bottom).step_by(rows) {
-                for x in (left..right).step_by(columns) {
-                    let block = Block {
-                        y,
-                        x,
-                        rows: rows.min(bottom - y),
-                        count: columns.min(right - x),
-                    };
-                    let places = look.look(isa, block, &mut room);
-                    // SAFETY: bands are disjoint, and what is behind the pixels in their rows is
-                    // made later.
-                    unsafe {
-                        let target = Target {
-                            first: first.offset(y as isize * stride).add(x * channels),
-                            stride,
-                            rows: block.rows,
-                            count: block.count,
-                            room: (width - x) * channels,
-                        };
-                        sample(&source, isa, places, &target);
-                    }
-                }
+        for y in task * BAND..((task + 1) * BAND).min(height) {
+            // SAFETY: bands are disjoint.
+            let row = unsafe { dst.row(y) };
+            for x in (0..width).step_by(ROOM) {
+                let count = ROOM.min(width - x);
+                let places = look.look(isa, Span { y, x, count }, &mut room);
+                let to = &mut row[x * channels..];
+                let target = Target {
+                    first: to.as_mut_ptr(),
+                    count,
+                    room: to.len(),
+                };
+                // SAFETY: what is behind the pixels in their row is made later.
+                unsafe { sample(&source, isa, places, &target) };
             }
         }
     })
