@@ -44,9 +44,27 @@ pub(super) struct Places<'a> {
 
 /// What is asked for is what the pixels so many rows below will look at. Where rows run across the source no CPU
 /// sees this coming, and a few pixels ahead is too late; but other pixels of the same lines have asked for
-/// most of it already, so one pixel in [`ASK`] is enough.
+/// most of it already, so one pixel in [`ask`] is enough.
 pub(super) const AHEAD: usize = 4;
-const ASK: usize = 4;
+
+const fn ask(pixel: usize) -> usize {
+    match pixel {
+        1 => 16,
+        2 => 8,
+        _ => 4,
+    }
+}
+
+/// How a vector of pixels is made.
+#[derive(Clone, Copy)]
+enum Way {
+    /// All samples are inside of the image, at the offsets that are known.
+    Inside,
+    /// Some are not.
+    Edge,
+    /// None is: the border's value.
+    Outside,
+}
 
 /// Pixels to be made, in a row.
 pub(super) struct Target<T> {
@@ -218,47 +236,76 @@ impl<'a, T: Texel> Source<'a, T> {
         target: &Target<T>,
     ) {
         let &Target { first, count, room } = target;
-        assert!(N == K * C && C == self.rows.size.channels && count > 0);
+        assert!(N == K * C && C == self.rows.size.channels && count > 0 && count <= ROOM);
         let need = count.max(S::LANES);
         assert!(places.x.len() >= need && places.y.len() >= need);
         let bounds = Bounds::new::<T, K, C>(simd, self, places.ahead);
+        let vectors = count.div_ceil(S::LANES);
+        // The last vector makes some pixels again that the one before has made: the same bits.
+        let at = |vector: usize| (vector * S::LANES).min(count.saturating_sub(S::LANES));
+        let mut offsets = [const { MaybeUninit::<u32>::uninit() }; ROOM + MAX_LANES];
+        let offsets = offsets.as_mut_ptr().cast::<u32>();
+        let mut ways = [Way::Inside; ROOM / 4];
+        // SAFETY: the lengths of places are checked above, and there are as many offsets.
+        let locate = |vector: usize| unsafe {
+            let (x, y) = (
+                places.x.as_ptr().add(at(vector)),
+                places.y.as_ptr().add(at(vector)),
+            );
+            let (x, y) = (simd.load_ptr(x), simd.load_ptr(y));
+            let offsets = offsets.add(vector * S::LANES);
+            self.locate::<S, K, C>(simd, &bounds, (x, y), offsets)
+        };
+        // Bytes that are interpolated are all located first: else the CPU, which has room for some two hundred
+        // instructions, waits for places when it could wait for samples. For floats and for nearest there is less
+        // to wait for than the memory, which is better asked evenly.
+        let first_all = K > 1 && size_of::<T>() == 1;
+        if first_all {
+            for (vector, way) in ways.iter_mut().enumerate().take(vectors) {
+                *way = locate(vector);
+            }
+        }
         // Vectors at the end of a row, which have no room for what they spill, and short ones.
         let mut stage = [const { MaybeUninit::<T>::uninit() }; 4 * MAX_LANES + SPILL];
-        let mut i = 0;
-        while i < count {
-            // The last vector makes some pixels again that the one before has made: the same bits.
-            let at = i.min(count.saturating_sub(S::LANES));
-            // SAFETY: the lengths of places are checked above; there is `room`.
+        for (vector, &way) in ways.iter().enumerate().take(vectors) {
+            let way = if first_all { way } else { locate(vector) };
+            let at = at(vector);
+            // SAFETY: as above, and the target has `room`.
             unsafe {
                 let (x, y) = (places.x.as_ptr().add(at), places.y.as_ptr().add(at));
                 let to = first.add(at * C);
                 let fits = (at + S::LANES) * C + SPILL <= room;
                 let stage = stage.as_mut_ptr().cast::<T>();
                 let out = if fits { to } else { stage };
-                self.vector::<S, K, C, N>(simd, isa, &bounds, (x, y), out);
+                match way {
+                    Way::Inside => {
+                        let offsets = offsets.add(vector * S::LANES);
+                        self.vector::<S, K, C, N>(simd, (x, y), offsets, bounds.ahead, out);
+                    }
+                    Way::Edge => self.at_edge::<K, C, N>(isa, (x, y), out),
+                    Way::Outside => {
+                        out.copy_from_nonoverlapping(self.fill.as_ptr(), S::LANES * C);
+                    }
+                }
                 if !fits {
                     to.copy_from_nonoverlapping(stage, S::LANES.min(count) * C);
                 }
             }
-            i += S::LANES;
         }
     }
 
-    /// Makes the vector of pixels at the places `x` and `y`.
+    /// Where the first taps of a vector of pixels are, if all of its samples are inside.
     ///
     /// # Safety
-    /// `LANES` places are readable, and that many pixels and a spill behind them writable.
+    /// `LANES` offsets are writable.
     #[inline(always)]
-    unsafe fn vector<S: Narrow, const K: usize, const C: usize, const N: usize>(
+    unsafe fn locate<S: Narrow, const K: usize, const C: usize>(
         &self,
         simd: S,
-        isa: Isa,
         bounds: &Bounds<S>,
-        (px, py): (*const f32, *const f32),
-        to: *mut T,
-    ) {
-        // SAFETY: the caller's promise.
-        let (x, y) = unsafe { (simd.load_ptr(px), simd.load_ptr(py)) };
+        (x, y): (S::F32, S::F32),
+        offsets: *mut u32,
+    ) -> Way {
         let (fx, fy) = match K {
             1 => (simd.round(x), simd.round(y)),
             _ => (simd.floor(x), simd.floor(y)),
@@ -266,13 +313,8 @@ impl<'a, T: Texel> Source<'a, T> {
         let in_x = simd.and(simd.le(bounds.low, fx), simd.lt(fx, bounds.high_x));
         let in_y = simd.and(simd.le(bounds.low, fy), simd.lt(fy, bounds.high_y));
         if !simd.all(simd.and(in_x, in_y)) {
-            // SAFETY: the caller's promise; `fill` has a vector of pixels.
-            unsafe {
-                if self.border == Border::Constant && !simd.any(bounds.touched(simd, fx, fy)) {
-                    return to.copy_from_nonoverlapping(self.fill.as_ptr(), S::LANES * C);
-                }
-                return self.at_edge::<K, C, N>(isa, (px, py), to);
-            }
+            let touched = self.border != Border::Constant || simd.any(bounds.touched(simd, fx, fy));
+            return if touched { Way::Edge } else { Way::Outside };
         }
         let (ix, iy) = (simd.trunc_to_i32(fx), simd.trunc_to_i32(fy));
         let row = simd.add_i32(simd.mul_i32(iy, bounds.step), bounds.start);
@@ -280,18 +322,35 @@ impl<'a, T: Texel> Source<'a, T> {
             1 => simd.add_i32(row, ix),
             _ => simd.add_i32(row, simd.mul_i32(ix, simd.splat_i32(C as i32))),
         };
-        let mut offsets = [0u32; MAX_LANES];
-        // SAFETY: there is room for the widest vector. Every lane is at least `K` rows and
-        // `reads` pixels away from the end of the image, which spans less than 2^31 samples.
+        // SAFETY: the caller's room.
+        unsafe { simd.store_i32_ptr(offsets.cast(), at) };
+        Way::Inside
+    }
+
+    /// Makes the vector of pixels at the places `x` and `y`, and asks for what is so many samples ahead.
+    ///
+    /// # Safety
+    /// `LANES` places are readable, and that many pixels and a spill behind them writable. The offsets are
+    /// of [`locate`](Source::locate): every lane is at least `K` rows and `reads` pixels away from the end
+    /// of the image, which spans less than 2^31 samples.
+    #[inline(always)]
+    unsafe fn vector<S: Narrow, const K: usize, const C: usize, const N: usize>(
+        &self,
+        simd: S,
+        (x, y): (*const f32, *const f32),
+        offsets: *const u32,
+        ahead: isize,
+        to: *mut T,
+    ) {
+        // SAFETY: the caller's promise.
         unsafe {
-            simd.store_i32_ptr(offsets.as_mut_ptr().cast(), at);
-            for &offset in offsets.iter().take(S::LANES).step_by(ASK) {
-                let line = self.base.wrapping_add(offset as usize);
-                simd.prefetch(line.wrapping_offset(bounds.ahead).cast());
+            for lane in (0..S::LANES).step_by(ask(C * size_of::<T>())) {
+                let line = self.base.wrapping_add(*offsets.add(lane) as usize);
+                simd.prefetch(line.wrapping_offset(ahead).cast());
             }
             if K == 1 {
-                for (lane, &offset) in offsets.iter().enumerate().take(S::LANES) {
-                    let from = self.base.add(offset as usize);
+                for lane in 0..S::LANES {
+                    let from = self.base.add(*offsets.add(lane) as usize);
                     match C {
                         // Four samples are one move; the last one is overwritten.
                         3 => to
@@ -303,10 +362,11 @@ impl<'a, T: Texel> Source<'a, T> {
                 }
                 return;
             }
-            let (wx, wy) = (simd.sub(x, fx), simd.sub(y, fy));
+            let (x, y) = (simd.load_ptr(x), simd.load_ptr(y));
+            let (wx, wy) = (simd.sub(x, simd.floor(x)), simd.sub(y, simd.floor(y)));
             if K == 2 {
                 let rows = [self.base, self.base.offset(self.step)];
-                if T::by_blocks::<S, C>(simd, rows, offsets.as_ptr(), (wx, wy), to) {
+                if T::by_blocks::<S, C>(simd, rows, offsets, (wx, wy), to) {
                     return;
                 }
             }
@@ -315,7 +375,7 @@ impl<'a, T: Texel> Source<'a, T> {
             let mut r = 0;
             while r < K {
                 let base = self.base.offset(r as isize * self.step);
-                let row = T::row::<S, N>(simd, base, offsets.as_ptr());
+                let row = T::row::<S, N>(simd, base, offsets);
                 sum = weights.add::<K, C, N>(simd, r, row, sum);
                 r += 1;
             }
