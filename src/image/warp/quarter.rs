@@ -16,8 +16,9 @@ use crate::simd::{MAX_LANES, Narrow, dispatch};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Rows and columns of a block of pixels of so many bytes; a band, which is a task, is as high. The lines of two blocks, of source and
-/// destination each, are in the cache, even if the distance of rows puts them all into a few of its sets.
+/// Rows and columns of a block of pixels of so many bytes; a band, which is a task, is as high. The lines of two
+/// blocks, of source and destination each, are in the cache, even if the distance of rows puts them all into a few
+/// of its sets.
 const fn block(pixel: usize) -> (usize, usize) {
     match pixel {
         1 | 2 => (64, 64),
@@ -35,29 +36,41 @@ pub(super) fn quarter_turn<T: Texel>(
 ) -> Result<()> {
     let height = dst.size.height;
     let isa = ctx.isa();
-    let (band, _) = block(src.size.channels * size_of::<T>());
-    ctx.parallel_for(height.div_ceil(band), |task| {
-        let rows = task * band..((task + 1) * band).min(height);
+    let (height_of_band, _) = block(src.size.channels * size_of::<T>());
+    ctx.parallel_for(height.div_ceil(height_of_band), |task| {
+        let rows = task * height_of_band..((task + 1) * height_of_band).min(height);
         macro_rules! channels {
-            ($c:literal) => {
-                match quarters.is_multiple_of(2) {
-                    true => {
-                        dispatch!(isa, simd => unsafe { half::<_, T, $c>(simd, quarters, src, dst, rows) })
-                    }
-                    false => {
-                        dispatch!(isa, simd => unsafe { quarter::<_, T, $c>(simd, quarters, src, dst, rows) })
-                    }
+            ($($c:literal)*) => {
+                match src.size.channels {
+                    $($c => dispatch!(isa, simd => {
+                        // SAFETY: bands are disjoint, and the channels are those of both images.
+                        unsafe { band::<_, T, $c>(simd, quarters, src, dst, rows) }
+                    }),)*
+                    _ => unreachable!("checked by the operator"),
                 }
             };
         }
-        // SAFETY (of all): bands are disjoint, and the channels are those of both images.
-        match src.size.channels {
-            1 => channels!(1),
-            2 => channels!(2),
-            3 => channels!(3),
-            _ => channels!(4),
-        }
+        channels!(1 2 3 4)
     })
+}
+
+/// # Safety
+/// No other task has these rows; both images have `C` channels and sizes that fit.
+#[inline(always)]
+unsafe fn band<S: Narrow, T: Texel, const C: usize>(
+    simd: S,
+    quarters: usize,
+    src: Rows<'_, T>,
+    dst: RowsMut<'_, T>,
+    rows: Range<usize>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match quarters.is_multiple_of(2) {
+            true => half::<S, T, C>(simd, quarters, src, dst, rows),
+            false => quarter::<S, T, C>(simd, quarters, src, dst, rows),
+        }
+    }
 }
 
 /// No turn, or half of one.
@@ -158,6 +171,15 @@ fn reverse<S: Narrow, T: Texel, const C: usize>(simd: S, from: &[[T; C]], to: &m
     }
 }
 
+/// Asks for the lines of so many bytes.
+#[inline(always)]
+fn ask<S: Narrow>(simd: S, first: *const u8, bytes: usize) {
+    for ahead in (0..bytes).step_by(64) {
+        simd.prefetch(first.wrapping_add(ahead).cast());
+    }
+    simd.prefetch(first.wrapping_add(bytes - 1).cast());
+}
+
 /// A quarter turn, one way or the other.
 ///
 /// # Safety
@@ -191,22 +213,16 @@ unsafe fn quarter<S: Narrow, T: Texel, const C: usize>(
     let (_, side) = block(C * size_of::<T>());
     for x in (0..end).step_by(side) {
         let columns = x..(x + side).min(end);
-        for x in columns.end..(columns.end + side).min(end) {
-            let line = at(x, lowest).cast::<u8>();
-            for ahead in (0..bytes).step_by(64) {
-                simd.prefetch(line.wrapping_add(ahead).cast());
+        let next = columns.end..(columns.end + side).min(end);
+        // Transpositions of bytes have enough loads under way by themselves.
+        if C * size_of::<T>() > 1 && !next.is_empty() {
+            for x in next.clone() {
+                ask(simd, at(x, lowest).cast(), bytes);
             }
-            simd.prefetch(line.wrapping_add(bytes - 1).cast());
-        }
-        let next = (columns.end + side).min(end) - columns.end;
-        if next > 0 {
             for y in rows.clone() {
-                let line = unsafe { dst.row(y).as_ptr().add(columns.end * C).cast::<u8>() };
-                let bytes = next * C * size_of::<T>();
-                for ahead in (0..bytes).step_by(64) {
-                    simd.prefetch(line.wrapping_add(ahead).cast());
-                }
-                simd.prefetch(line.wrapping_add(bytes - 1).cast());
+                // SAFETY: the caller's promise.
+                let line = unsafe { dst.row(y).as_ptr().add(next.start * C) };
+                ask(simd, line.cast(), next.len() * C * size_of::<T>());
             }
         }
         let mut done = rows.start;
@@ -222,13 +238,12 @@ unsafe fn quarter<S: Narrow, T: Texel, const C: usize>(
                     // SAFETY: sixteen rows of the result, `run` columns, which are columns and rows of the source.
                     // Counter-clockwise the lowest column is the last row.
                     unsafe {
-                        let (first, last) =
-                            (dst.row(done).as_mut_ptr(), dst.row(done + 15).as_mut_ptr());
-                        let stride = (last as isize - first as isize) / 15;
-                        let (to, stride) = match quarters {
-                            1 => (last, -stride),
-                            _ => (first, stride),
+                        let (to, below) = match quarters {
+                            1 => (done + 15, done + 14),
+                            _ => (done, done + 1),
                         };
+                        let (to, below) = (dst.row(to).as_mut_ptr(), dst.row(below).as_mut_ptr());
+                        let stride = below as isize - to as isize;
                         let from = at(x, low).cast();
                         simd.transpose_bytes_ptr(from, step, to.add(x).cast(), stride);
                     }
