@@ -1,8 +1,8 @@
 //! `remap`: an image sampled wherever two maps say, once or with maps that are kept.
 
+use super::bands::{Look, Span, run};
 use super::sample::{AHEAD, Places, Room};
 use super::texel::Texel;
-use super::tiles::{Look, Span, run};
 use super::{Warp, check, check_interpolation};
 use crate::error::{Result, ensure};
 use crate::image::pixels::{Image, ImageMut, Rows, Size};

@@ -100,9 +100,13 @@ pub(super) fn run<T: Texel>(
         width,
         channels,
     } = dst.size;
-    ctx.parallel_for(height.div_ceil(BAND), |task| {
+    let bands = height.div_ceil(BAND);
+    ctx.parallel_for(bands, |task| {
+        // The upper and the lower half in turns: two threads that work on bands next to each other would
+        // both fetch what these share of the source.
+        let band = task / 2 + (task % 2) * bands.div_ceil(2);
         let mut room = Room::new();
-        for y in task * BAND..((task + 1) * BAND).min(height) {
+        for y in band * BAND..((band + 1) * BAND).min(height) {
             // SAFETY: bands are disjoint.
             let row = unsafe { dst.row(y) };
             for x in (0..width).step_by(ROOM) {
