@@ -19,7 +19,7 @@ use crate::tensor::{View, ViewMut};
 ///
 /// The result is OpenCV 5's `warpAffine`: a coordinate is `fma(m0, x, f32(m1 y + m2))`, with what depends on `y` in
 /// `f64`; linear interpolation is along x, then y, as `fma(f, b - a, a)`; bytes are rounded to nearest, ties to even; nearest is the
-/// closest pixel, ties to even. Cubic has the exact weights (OpenCV's are rounded to 1/32 of a pixel).
+/// closest pixel, ties to even. Cubic, and two channels, have exact places (OpenCV rounds those to 1/32 of a pixel).
 ///
 /// A pixel none of whose samples is inside is `value` with [`Border::Constant`](super::Border::Constant), exactly. A coordinate that is NaN, with any border, or
 /// infinite, with a border that repeats, gives `value` too; infinity with `Replicate` is the border pixel.
