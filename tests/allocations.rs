@@ -113,6 +113,21 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
         array(OMMA_DTYPE_UINT, 8, &[33, 41, 3]),
         floats(&[3, 48, 48]),
     );
+    let mut warped: OmmaWarpAffineParams = params();
+    warped.matrix = [0.9, 0.2, 3.0, -0.2, 0.9, 5.0];
+    let mut seen: OmmaWarpPerspectiveParams = params();
+    seen.matrix = [0.9, 0.2, 3.0, -0.2, 0.9, 5.0, 0.001, 0.001, 1.0];
+    let [mut aslant, mut quarter] = [params::<OmmaRotateParams>(); 2];
+    (aslant.degrees, quarter.degrees) = (30.0, 90.0);
+    // Samples of a pixel that are apart are packed, and unpacked.
+    let [planar, unpacked] = [0; 2].map(|_| {
+        let mut t = array(OMMA_DTYPE_UINT, 8, &[60, 80, 3]);
+        t.tensor.strides = [80, 1, 4800].map(i64::from).to_vec().leak().as_ptr();
+        t
+    });
+    let upright = array(OMMA_DTYPE_UINT, 8, &[80, 60, 3]);
+    let (map, looked) = (floats(&[60, 80]), floats(&[1, 8, 20, 20]));
+    let places = floats(&[1, 20, 20, 2]);
     let (heads, attended) = (floats(&[2, 4, 200, 32]), floats(&[2, 4, 200, 32]));
     let (query, long, answer) = (
         floats(&[1, 2, 1, 16]),
@@ -188,6 +203,7 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
 
     let mut conv_plan = std::ptr::null_mut();
     let mut linear_plan = std::ptr::null_mut();
+    let mut remap_plan = std::ptr::null_mut();
     let mut layer_plan = std::ptr::null_mut();
     let mut patch_plan = std::ptr::null_mut();
     let (tokens, encoded) = (floats(&[2, 70, 32]), floats(&[2, 70, 32]));
@@ -213,6 +229,10 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
         );
         assert_eq!(
             omma_linear_create(context, null(), &w.tensor, none, &mut linear_plan),
+            OMMA_OK
+        );
+        assert_eq!(
+            omma_remap_create(context, null(), &map.tensor, &map.tensor, &mut remap_plan),
             OMMA_OK
         );
         let (j, s) = (&joint.tensor, &square.tensor);
@@ -398,6 +418,43 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
             (
                 "image_to_tensor",
                 Box::new(|x| omma_image_to_tensor(x, null(), &bytes.tensor, &planes.tensor)),
+            ),
+            (
+                "warp_affine",
+                Box::new(|x| omma_warp_affine(x, &warped, &bytes.tensor, &blurred.tensor)),
+            ),
+            (
+                "warp_affine, planes",
+                Box::new(|x| omma_warp_affine(x, &warped, &planar.tensor, &unpacked.tensor)),
+            ),
+            (
+                "warp_perspective",
+                Box::new(|x| omma_warp_perspective(x, &seen, &bytes.tensor, &blurred.tensor)),
+            ),
+            (
+                "rotate",
+                Box::new(|x| omma_rotate(x, &aslant, &bytes.tensor, &blurred.tensor)),
+            ),
+            (
+                "rotate, a quarter",
+                Box::new(|x| omma_rotate(x, &quarter, &bytes.tensor, &upright.tensor)),
+            ),
+            (
+                "remap",
+                Box::new(|x| {
+                    let (from, m) = (&bytes.tensor, &map.tensor);
+                    omma_remap(x, null(), from, m, m, &blurred.tensor)
+                }),
+            ),
+            (
+                "remap plan",
+                Box::new(|x| omma_remap_run(x, remap_plan, &bytes.tensor, &blurred.tensor)),
+            ),
+            (
+                "grid_sample",
+                Box::new(|x| {
+                    omma_grid_sample(x, null(), &image.tensor, &places.tensor, &looked.tensor)
+                }),
             ),
             (
                 "box_iou",
@@ -642,6 +699,7 @@ fn a_second_call_of_the_same_shape_allocates_nothing() {
     unsafe {
         omma_conv2d_destroy(conv_plan);
         omma_linear_destroy(linear_plan);
+        omma_remap_destroy(remap_plan);
         omma_transformer_encoder_layer_destroy(layer_plan);
         omma_patch_embedding_destroy(patch_plan);
         omma_context_destroy(context);

@@ -1,7 +1,7 @@
 //! `warp_affine` and `warp_perspective`.
 
+use super::bands::{Matrix, run};
 use super::texel::Texel;
-use super::tiles::{Matrix, run};
 use super::{Warp, check};
 use crate::error::{Result, ensure};
 use crate::image::pixels::{Image, ImageMut};
@@ -19,7 +19,7 @@ use crate::tensor::{View, ViewMut};
 ///
 /// The result is OpenCV 5's `warpAffine`: a coordinate is `fma(m0, x, f32(m1 y + m2))`, with what depends on `y` in
 /// `f64`; linear interpolation is along x, then y, as `fma(f, b - a, a)`; bytes are rounded to nearest, ties to even; nearest is the
-/// closest pixel, ties to even. Cubic has the exact weights (OpenCV's are rounded to 1/32 of a pixel).
+/// closest pixel, ties to even. Cubic, and two channels, have exact places (OpenCV rounds those to 1/32 of a pixel).
 ///
 /// A pixel none of whose samples is inside is `value` with [`Border::Constant`](super::Border::Constant), exactly. A coordinate that is NaN, with any border, or
 /// infinite, with a border that repeats, gives `value` too; infinity with `Replicate` is the border pixel.
@@ -50,7 +50,9 @@ pub fn warp_affine<T: Texel>(
 ///
 /// As [`warp_affine`], with the place `(m0 x + m1 y + m2, m3 x + m4 y + m5) / (m6 x + m7 y + m8)`.
 /// The result is OpenCV 5's `warpPerspective`. Where the divisor is zero the coordinate is infinite or
-/// NaN; where it is negative the place is behind the viewer, and taken like any other.
+/// NaN; where it is negative the place is behind the viewer, and taken like any other. Where it is nearly zero places are
+/// so far away that `f32` has few bits for their fraction: with borders that repeat, samples there may be off by more than
+/// a grey level, and so may OpenCV's, which computes in `f32` too, and not at the same pixels.
 pub fn warp_perspective<T: Texel>(
     ctx: &Context,
     options: &Warp,

@@ -17,7 +17,7 @@ pub enum Border {
 }
 
 /// Coordinates from here on have no fraction, and an integer that only wider types than `i32` hold.
-const FAR: f32 = (1u32 << 30) as f32;
+pub(super) const FAR: f32 = (1u32 << 30) as f32;
 
 impl Border {
     /// The pixel that stands for index `at` of `len` (at least 1), if there is one.
@@ -26,6 +26,15 @@ impl Border {
         if (0..len).contains(&at) {
             return Some(at);
         }
+        if self == Border::Constant {
+            return None;
+        }
+        self.folded(at, len)
+    }
+
+    /// As [`index`](Border::index) of a pixel that is outside. Not inlined, for its divisions.
+    #[inline(never)]
+    fn folded(self, at: i32, len: i32) -> Option<i32> {
         let (at, n) = (i64::from(at), i64::from(len));
         let folded = match self {
             Border::Constant => return None,

@@ -5,7 +5,7 @@
 //! plane is gone through with these. In a vector whose taps are all inside, two neighbours are one
 //! load; else each tap has a column and a row of its own, -1 where there is none.
 
-use super::sample::{RUN, Weights};
+use super::sample::{AHEAD, Weights};
 use super::texel::sealed::Texel as _;
 use crate::error::{Result, bail, ensure};
 use crate::image::Interpolation;
@@ -37,6 +37,8 @@ pub struct GridSample {
 }
 
 const OP: &str = "grid_sample";
+/// Destination pixels that are made at once.
+const RUN: usize = 64;
 /// Destination pixels of a task, about: times channels, so that tasks are worth it.
 const TASK: usize = 16 * 1024;
 
@@ -154,34 +156,51 @@ fn run(
             let at = input.stride(0) * image as isize + input.stride(1) * c as isize;
             input.ptr().cast_const().offset(at)
         };
-        for start in (part_at..(part_at + part).min(pixels)).step_by(RUN) {
-            let count = RUN.min(pixels - start);
+        // The places of a run of pixels, and how far from them the rows [`AHEAD`] below look, if there are any.
+        let places = |start: usize, count: usize| {
             // SAFETY: as above.
-            let places = unsafe {
+            let row = |start: usize, count: usize| unsafe {
                 let at = grid.stride(0) * image as isize + 2 * start as isize;
                 std::slice::from_raw_parts(grid.ptr().cast_const().offset(at), 2 * count)
             };
-            // SAFETY: tasks have disjoint pixels.
-            let out = |c: usize| unsafe {
-                let at = output.stride(0) * image as isize + output.stride(1) * c as isize;
-                output.slice(at + start as isize, count)
+            let (middle, here) = (start + count / 2, row(start, count));
+            let below = middle + AHEAD * output.dim(3);
+            let ahead = match below < pixels {
+                true => {
+                    let (there, here) = (row(below, 1), row(middle, 1));
+                    sampler.steps(there[0] - here[0], there[1] - here[1])
+                }
+                false => 0,
             };
-            match options.interpolation {
-                Interpolation::Nearest => {
-                    dispatch!(isa, simd => sampler.run::<_, 1>(simd, channels, places, planes, out))
+            (here, ahead)
+        };
+        macro_rules! run {
+            ($k:literal) => {{
+                let mut taps = Taps::<$k>::new();
+                for start in (part_at..(part_at + part).min(pixels)).step_by(RUN) {
+                    let count = RUN.min(pixels - start);
+                    let (places, ahead) = places(start, count);
+                    // SAFETY: tasks have disjoint pixels.
+                    let out = |c: usize| unsafe {
+                        let at = output.stride(0) * image as isize + output.stride(1) * c as isize;
+                        output.slice(at + start as isize, count)
+                    };
+                    dispatch!(isa, simd => {
+                        sampler.run::<_, $k>(simd, &mut taps, channels, places, ahead, planes, out)
+                    });
                 }
-                Interpolation::Cubic => {
-                    dispatch!(isa, simd => sampler.run::<_, 4>(simd, channels, places, planes, out))
-                }
-                _ => {
-                    dispatch!(isa, simd => sampler.run::<_, 2>(simd, channels, places, planes, out))
-                }
-            }
+            }};
+        }
+        match options.interpolation {
+            Interpolation::Nearest => run!(1),
+            Interpolation::Cubic => run!(4),
+            _ => run!(2),
         }
     })
 }
 
 /// The planes that are sampled, and how.
+#[derive(Clone, Copy)]
 struct Sampler {
     height: i32,
     width: i32,
@@ -202,6 +221,13 @@ struct Taps<const K: usize> {
 }
 
 impl Sampler {
+    /// Samples between two places that are so far apart, about.
+    fn steps(&self, x: f32, y: f32) -> isize {
+        let pixels = |v: f32, size: i32| (v * size as f32 / 2.0).round_ties_even() as isize;
+        let rows = pixels(y, self.height).wrapping_mul(self.width as isize);
+        rows.wrapping_add(pixels(x, self.width))
+    }
+
     /// The coordinate in pixels of a normalised one.
     #[inline(always)]
     fn pixels<S: Narrow>(&self, simd: S, at: S::F32, size: i32) -> S::F32 {
@@ -301,27 +327,24 @@ impl Sampler {
     fn run<'a, S: Narrow, const K: usize>(
         &self,
         simd: S,
+        taps: &mut Taps<K>,
         channels: usize,
         places: &[f32],
+        ahead: isize,
         planes: impl Fn(usize) -> *const f32,
         out: impl Fn(usize) -> &'a mut [f32],
     ) {
         let count = places.len() / 2;
         assert!(count <= RUN);
-        let mut taps = Taps::<K> {
-            offsets: [0; RUN],
-            fx: [0.0; RUN],
-            fy: [0.0; RUN],
-            columns: [[0; RUN]; K],
-            rows: [[0; RUN]; K],
-        };
+        // A copy, of which the compiler knows that nothing else writes to it.
+        let this = *self;
         let mut inside = 0u64;
         for i in (0..count).step_by(S::LANES) {
             let low = simd.load_partial(&places[2 * i..]);
             let high = simd.load_partial(&places[(2 * i + S::LANES).min(2 * count)..]);
             let (x, y) = simd.deinterleave(low, high);
-            let (first_x, fx, in_x) = self.axis::<S, K>(simd, x, self.width);
-            let (first_y, fy, in_y) = self.axis::<S, K>(simd, y, self.height);
+            let (first_x, fx, in_x) = this.axis::<S, K>(simd, x, this.width);
+            let (first_y, fy, in_y) = this.axis::<S, K>(simd, y, this.height);
             let all = simd.all(simd.and(in_x, in_y));
             // SAFETY: RUN is a multiple of LANES.
             unsafe {
@@ -329,17 +352,17 @@ impl Sampler {
                 simd.store_ptr(taps.fy.as_mut_ptr().add(i), fy);
                 if all {
                     inside |= 1 << (i / S::LANES);
-                    let row = simd.mul_i32(simd.trunc_to_i32(first_y), simd.splat_i32(self.width));
+                    let row = simd.mul_i32(simd.trunc_to_i32(first_y), simd.splat_i32(this.width));
                     let at = simd.add_i32(row, simd.trunc_to_i32(first_x));
                     simd.store_i32_ptr(taps.offsets.as_mut_ptr().add(i).cast(), at);
                     continue;
                 }
                 let mut k = 0;
                 while k < K {
-                    let column = self.tap::<S, K>(simd, first_x, k, self.width);
+                    let column = this.tap::<S, K>(simd, first_x, k, this.width);
                     simd.store_i32_ptr(taps.columns[k].as_mut_ptr().add(i), column);
-                    let row = self.tap::<S, K>(simd, first_y, k, self.height);
-                    let start = simd.mul_i32(row, simd.splat_i32(self.width));
+                    let row = this.tap::<S, K>(simd, first_y, k, this.height);
+                    let start = simd.mul_i32(row, simd.splat_i32(this.width));
                     let none = simd.splat_i32(-1);
                     let start = simd.select_i32(simd.gt_i32(row, none), start, none);
                     simd.store_i32_ptr(taps.rows[k].as_mut_ptr().add(i), start);
@@ -353,8 +376,14 @@ impl Sampler {
                 // SAFETY: `axis` and `tap` made indices of taps that are inside of the plane.
                 let v = unsafe {
                     match inside >> (i / S::LANES) & 1 == 1 {
-                        true => self.inner::<S, K>(simd, plane, &taps, i),
-                        false => self.outer::<S, K>(simd, plane, &taps, i),
+                        true => {
+                            for lane in (0..S::LANES).step_by(4) {
+                                let line = plane.wrapping_add(taps.offsets[i + lane] as usize);
+                                simd.prefetch(line.wrapping_offset(ahead));
+                            }
+                            this.inner::<S, K>(simd, plane, taps, i)
+                        }
+                        false => this.outer::<S, K>(simd, plane, taps, i),
                     }
                 };
                 simd.store_partial(&mut out[i..], v);
@@ -432,6 +461,16 @@ impl Sampler {
 }
 
 impl<const K: usize> Taps<K> {
+    fn new() -> Taps<K> {
+        Taps {
+            offsets: [0; RUN],
+            fx: [0.0; RUN],
+            fy: [0.0; RUN],
+            columns: [[0; RUN]; K],
+            rows: [[0; RUN]; K],
+        }
+    }
+
     /// # Safety
     /// `i` is a multiple of LANES, below RUN.
     #[inline(always)]

@@ -11,20 +11,21 @@
 //! All but the last follow OpenCV 5: coordinates, weights and interpolation in `f32`, the centre of the
 //! first pixel at (0, 0).
 //!
-//! How it is made: the destination is cut into bands (the tasks), and those, where pixels are large, into tiles as high
-//! as wide (`tiles`). For a run of a row coordinates are computed into an array, whatever they
-//! come from; then one kernel takes the samples (`sample`).
-//! Each pixel is computed by itself, from its place alone, so neither tiles nor threads change a bit.
+//! How it is made: the destination is cut into bands of rows (the tasks). For a run of a row coordinates are computed
+//! into an array, whatever they come from (`bands`); then one kernel takes the samples (`sample`), or, for vectors of pixels that
+//! are partly outside, another (`edge`), and asks for what the rows below will look at.
+//! Each pixel is computed by itself, from its place alone, so neither runs nor threads change a bit.
 
 mod affine;
+mod bands;
 mod border;
+mod edge;
 mod grid;
 mod quarter;
 mod remap;
 mod rotate;
 mod sample;
 mod texel;
-mod tiles;
 
 pub use affine::{warp_affine, warp_perspective};
 pub use border::Border;

@@ -1,13 +1,13 @@
 //! `remap`: an image sampled wherever two maps say, once or with maps that are kept.
 
-use super::sample::{Places, RUN};
+use super::bands::{Look, Span, run};
+use super::sample::{AHEAD, Places, Room};
 use super::texel::Texel;
-use super::tiles::{Look, run};
 use super::{Warp, check, check_interpolation};
 use crate::error::{Result, ensure};
 use crate::image::pixels::{Image, ImageMut, Rows, Size};
 use crate::runtime::{Buffer, Context};
-use crate::simd::Isa;
+use crate::simd::{Isa, MAX_LANES};
 use crate::tensor::{View, ViewMut, expect_same_shape, forbid_overlap};
 
 const OP: &str = "remap";
@@ -45,7 +45,7 @@ pub fn remap<T: Texel>(
     Ok(())
 }
 
-/// Maps that are kept for any number of images, of any size and both types: the runs of both that the kernel
+/// Maps that are kept for any number of images, of any size and both types: the rows of both that the kernel
 /// reads together lie together, and nothing of the caller's memory is used any more.
 ///
 /// The result has the bits of [`remap`].
@@ -53,7 +53,7 @@ pub struct Remap {
     options: Warp,
     height: usize,
     width: usize,
-    /// For each row and run of it, `RUN` x and then `RUN` y.
+    /// For each row its x, then its y.
     places: Buffer<f32>,
 }
 
@@ -67,28 +67,19 @@ impl Remap {
     ) -> Result<Remap> {
         check_interpolation(OP, options)?;
         let (height, width) = check_maps(&map_x, &map_y)?;
-        let runs = width.div_ceil(RUN);
-        let mut places = ctx.buffer::<f32>(match map_x.is_empty() {
-            true => 0,
-            false => height * runs * 2 * RUN,
-        })?;
+        let mut places = ctx.buffer::<f32>(2 * height * width)?;
         if !map_x.is_empty() {
             let size = Size {
                 height,
                 width,
                 channels: 1,
             };
-            let maps = [
-                Image::open(ctx, &map_x, size)?,
-                Image::open(ctx, &map_y, size)?,
-            ];
-            for (y, places) in places.chunks_exact_mut(runs * 2 * RUN).enumerate() {
-                for (i, map) in maps.iter().enumerate() {
-                    let runs = places.chunks_exact_mut(2 * RUN);
-                    for (from, to) in map.rows().row(y).chunks(RUN).zip(runs) {
-                        to[i * RUN..][..from.len()].copy_from_slice(from);
-                    }
-                }
+            let x = Image::open(ctx, &map_x, size)?;
+            let y = Image::open(ctx, &map_y, size)?;
+            for (row, places) in places.chunks_exact_mut(2 * width).enumerate() {
+                let (to_x, to_y) = places.split_at_mut(width);
+                to_x.copy_from_slice(x.rows().row(row));
+                to_y.copy_from_slice(y.rows().row(row));
             }
         }
         Ok(Remap {
@@ -150,29 +141,56 @@ fn check_output<T: Texel>(output: &ViewMut<'_, T>, maps: (usize, usize)) -> Resu
     Ok(())
 }
 
+/// The places of a run, of the rows of two maps; `below` are the rows [`AHEAD`] below, if there are.
+fn places<'a>(
+    rows: [&'a [f32]; 2],
+    below: Option<[&[f32]; 2]>,
+    Span { x: at, count, .. }: Span,
+    room: &'a mut Room,
+) -> Places<'a> {
+    let middle = at + count / 2;
+    let ahead = match below {
+        Some(below) => (
+            below[0][middle] - rows[0][middle],
+            below[1][middle] - rows[1][middle],
+        ),
+        None => (0.0, 0.0),
+    };
+    let [x, y] = rows.map(|row| &row[at..at + count]);
+    if count >= MAX_LANES {
+        return Places { x, y, ahead };
+    }
+    // Kernels read whole vectors.
+    room.x[..count].copy_from_slice(x);
+    room.y[..count].copy_from_slice(y);
+    Places {
+        x: &room.x,
+        y: &room.y,
+        ahead,
+    }
+}
+
 struct Maps<'a> {
     x: Rows<'a, f32>,
     y: Rows<'a, f32>,
 }
 
 impl Look for Maps<'_> {
-    fn look(&self, _isa: Isa, y: usize, x: usize, count: usize, places: &mut Places) {
-        places.x[..count].copy_from_slice(&self.x.row(y)[x..x + count]);
-        places.y[..count].copy_from_slice(&self.y.row(y)[x..x + count]);
-    }
-    fn tiled(&self, _pixel: usize) -> bool {
-        false
+    fn look<'a>(&'a self, _isa: Isa, span: Span, room: &'a mut Room) -> Places<'a> {
+        let rows = |y: usize| [self.x.row(y), self.y.row(y)];
+        let below = Some(span.y + AHEAD).filter(|y| *y < self.x.size.height);
+        places(rows(span.y), below.map(rows), span, room)
     }
 }
 
 impl Look for Remap {
-    fn look(&self, _isa: Isa, y: usize, x: usize, _count: usize, places: &mut Places) {
-        let run = (y * self.width.div_ceil(RUN) + x / RUN) * 2 * RUN;
-        let (from_x, from_y) = self.places[run..run + 2 * RUN].split_at(RUN);
-        places.x.copy_from_slice(from_x);
-        places.y.copy_from_slice(from_y);
-    }
-    fn tiled(&self, _pixel: usize) -> bool {
-        false
+    fn look<'a>(&'a self, _isa: Isa, span: Span, room: &'a mut Room) -> Places<'a> {
+        let rows = |y: usize| {
+            let row = &self.places[2 * y * self.width..][..2 * self.width];
+            let (x, y) = row.split_at(self.width);
+            [x, y]
+        };
+        let below = Some(span.y + AHEAD).filter(|y| *y < self.height);
+        places(rows(span.y), below.map(rows), span, room)
     }
 }

@@ -1,8 +1,8 @@
 //! `rotate`: an image turned around its centre.
 
+use super::bands::{Matrix, run};
 use super::quarter::quarter_turn;
 use super::texel::Texel;
-use super::tiles::{Matrix, run};
 use super::{Warp, check};
 use crate::error::{Result, ensure};
 use crate::image::pixels::{Image, ImageMut};

@@ -12,41 +12,79 @@ use super::border::Border;
 use super::texel::{SPILL, Texel};
 use crate::image::pixels::Rows;
 use crate::simd::{Isa, MAX_LANES, Narrow, dispatch};
+use std::mem::MaybeUninit;
 
-/// Destination pixels that are made at once: coordinates, then samples.
-pub(super) const RUN: usize = 64;
+/// Destination pixels whose coordinates are there at once.
+pub(super) const ROOM: usize = 512;
 
-/// Coordinates of a run of destination pixels.
+/// Room for the coordinates of a block of destination pixels.
 #[repr(align(64))]
-pub(super) struct Places {
-    pub(super) x: [f32; RUN],
-    pub(super) y: [f32; RUN],
+pub(super) struct Room {
+    pub(super) x: [f32; ROOM],
+    pub(super) y: [f32; ROOM],
 }
 
-impl Places {
-    pub(super) fn new() -> Places {
-        Places {
-            x: [0.0; RUN],
-            y: [0.0; RUN],
+impl Room {
+    pub(super) fn new() -> Room {
+        Room {
+            x: [0.0; ROOM],
+            y: [0.0; ROOM],
         }
     }
 }
 
-/// A run of destination pixels, at most four samples each.
-#[repr(align(64))]
-pub(super) struct Stage<T>(pub(super) [T; RUN * 4 + SPILL]);
+/// The coordinates of a run of pixels; as many as the widest vector has lanes, at least.
+#[derive(Clone, Copy)]
+pub(super) struct Places<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) y: &'a [f32],
+    /// About how far from them the pixels [`AHEAD`] rows below look, (x, y).
+    pub(super) ahead: (f32, f32),
+}
+
+/// What is asked for is what the pixels so many rows below will look at. Where rows run across the source no CPU
+/// sees this coming, and a few pixels ahead is too late; but other pixels of the same lines have asked for
+/// most of it already, so one pixel in [`ask`] is enough.
+pub(super) const AHEAD: usize = 4;
+
+const fn ask(pixel: usize) -> usize {
+    match pixel {
+        1 => 16,
+        2 => 8,
+        _ => 4,
+    }
+}
+
+/// How a vector of pixels is made.
+#[derive(Clone, Copy)]
+enum Way {
+    /// All samples are inside of the image, at the offsets that are known.
+    Inside,
+    /// Some are not.
+    Edge,
+    /// None is: the border's value.
+    Outside,
+}
+
+/// Pixels to be made, in a row.
+pub(super) struct Target<T> {
+    pub(super) first: *mut T,
+    pub(super) count: usize,
+    /// Samples that may be written from the first pixel on, those behind `count` pixels with anything.
+    pub(super) room: usize,
+}
 
 /// An image to take samples from, and what lies outside.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a, T> {
-    rows: Rows<'a, T>,
-    border: Border,
-    value: [T; 4],
-    /// The row that is first in memory, and the distance of rows.
-    base: *const T,
-    step: usize,
-    /// The last row is the first in memory.
-    flipped: bool,
+    pub(super) rows: Rows<'a, T>,
+    pub(super) border: Border,
+    pub(super) value: [T; 4],
+    /// The first sample in memory.
+    pub(super) base: *const T,
+    /// From there to row 0, and from row to row (negative if row 0 is the last in memory).
+    pub(super) start: usize,
+    pub(super) step: isize,
     /// Offsets fit 31 bits.
     small: bool,
     /// `value`, again and again: a vector of pixels.
@@ -67,18 +105,71 @@ fn not_above(n: i64) -> f32 {
     }
 }
 
-/// Makes a run of pixels of a source.
-type Sampler<'a, T> = fn(&Source<'a, T>, Isa, &Places, usize, &mut Stage<T>);
+/// Makes pixels of a source.
+type Sampler<'a, T> = unsafe fn(&Source<'a, T>, Isa, Places<'_>, &Target<T>);
 
-/// Where kernels of `K` taps that read some more pixels stay inside: `low <= x < high`.
-struct Inside {
-    low: f32,
-    high_x: f32,
-    high_y: f32,
+/// What the vectors of a call share.
+pub(super) struct Bounds<S: Narrow> {
+    /// Where kernels of `K` taps that read some more pixels stay inside: `low <= x < high`.
+    low: S::F32,
+    high_x: S::F32,
+    high_y: S::F32,
     /// Where at least one tap of a kernel is inside.
-    touch_low: f32,
-    touch_high_x: f32,
-    touch_high_y: f32,
+    touch_low: S::F32,
+    touch_high_x: S::F32,
+    touch_high_y: S::F32,
+    /// The offset of the first tap at (0, 0), and what a row adds.
+    start: S::I32,
+    step: S::I32,
+    /// Samples from the taps to what is asked for.
+    ahead: isize,
+}
+
+impl<S: Narrow> Bounds<S> {
+    #[inline(always)]
+    pub(super) fn new<T: Texel, const K: usize, const C: usize>(
+        simd: S,
+        source: &Source<'_, T>,
+        (ahead_x, ahead_y): (f32, f32),
+    ) -> Bounds<S> {
+        // Taps in front of the coordinate's integer part.
+        let before = if K == 4 { 1 } else { 0 };
+        let reads = match (K, C) {
+            (1, 3) => 2,
+            (1, _) => 1,
+            _ => T::reads(K * C).div_ceil(C),
+        };
+        let size = source.rows.size;
+        let high = |len: usize, reads: usize| match source.small {
+            true => not_above(len as i64 - reads as i64 + 1 + before),
+            false => f32::NEG_INFINITY,
+        };
+        let touch_low = if K == 1 { 0.0 } else { -1.0 - before as f32 };
+        let first = source.start as isize - before as isize * (source.step + C as isize);
+        Bounds {
+            low: simd.splat(before as f32),
+            high_x: simd.splat(high(size.width, reads)),
+            high_y: simd.splat(high(size.height, K)),
+            touch_low: simd.splat(touch_low),
+            touch_high_x: simd.splat((size.width as i64 + before) as f32),
+            touch_high_y: simd.splat((size.height as i64 + before) as f32),
+            start: simd.splat_i32(first as i32),
+            step: simd.splat_i32(source.step as i32),
+            // It is a hint: nothing depends on what overflows.
+            ahead: source
+                .step
+                .wrapping_mul(ahead_y.round_ties_even() as isize)
+                .wrapping_add((ahead_x.round_ties_even() as isize).wrapping_mul(C as isize)),
+        }
+    }
+
+    /// Lanes that have a tap inside.
+    #[inline(always)]
+    pub(super) fn touched(&self, simd: S, fx: S::F32, fy: S::F32) -> S::Mask {
+        let x = simd.and(simd.le(self.touch_low, fx), simd.lt(fx, self.touch_high_x));
+        let y = simd.and(simd.le(self.touch_low, fy), simd.lt(fy, self.touch_high_y));
+        simd.and(x, y)
+    }
 }
 
 impl<'a, T: Texel> Source<'a, T> {
@@ -86,56 +177,20 @@ impl<'a, T: Texel> Source<'a, T> {
     pub(super) fn new(rows: Rows<'a, T>, border: Border, value: [f32; 4]) -> Source<'a, T> {
         let (first, stride) = rows.address();
         let last = rows.size.height - 1;
-        let flipped = stride < 0 && last > 0;
-        let step = if last == 0 { 0 } else { stride.unsigned_abs() };
-        let span = step.checked_mul(last).map(|span| span + rows.size.row());
+        let step = if last == 0 { 0 } else { stride };
+        let span = step.unsigned_abs().checked_mul(last);
+        let start = if step < 0 { span.unwrap_or(0) } else { 0 };
+        let span = span.map(|span| span + rows.size.row());
         Source {
             rows,
             border,
             value: value.map(T::from_float),
             fill: std::array::from_fn(|i| T::from_float(value[i % rows.size.channels])),
-            base: match flipped {
-                // SAFETY: the first sample of the last row is inside.
-                true => unsafe { first.offset(stride * last as isize) },
-                false => first,
-            },
+            // SAFETY: the first sample of the last row, or of the first, is inside.
+            base: unsafe { first.sub(start) },
+            start,
             step,
-            flipped,
             small: span.is_some_and(|span| span <= i32::MAX as usize),
-        }
-    }
-
-    fn inside<const K: usize, const C: usize>(&self) -> Inside {
-        // Taps in front of the coordinate's integer part.
-        let before = if K == 4 { 1 } else { 0 };
-        let reads = if K == 1 {
-            1
-        } else {
-            T::reads(K * C).div_ceil(C)
-        };
-        let size = self.rows.size;
-        let high = |len: usize, reads: usize| match self.small {
-            true => not_above(len as i64 - reads as i64 + 1 + before),
-            false => f32::NEG_INFINITY,
-        };
-        Inside {
-            low: before as f32,
-            high_x: high(size.width, reads),
-            high_y: high(size.height, K),
-            touch_low: if K == 1 { 0.0 } else { -1.0 - before as f32 },
-            touch_high_x: (size.width as i64 + before) as f32,
-            touch_high_y: (size.height as i64 + before) as f32,
-        }
-    }
-
-    /// The sample at a place that may be outside.
-    #[inline(always)]
-    fn sample(&self, y: Option<i32>, x: Option<i32>, c: usize) -> T {
-        match (y, x) {
-            (Some(y), Some(x)) => {
-                self.rows.row(y as usize)[x as usize * self.rows.size.channels + c]
-            }
-            _ => self.value[c],
         }
     }
 
@@ -154,212 +209,177 @@ impl<'a, T: Texel> Source<'a, T> {
         channels!(1 2 3 4)
     }
 
-    fn enter<const K: usize, const C: usize, const N: usize>(
+    /// # Safety
+    /// `target` is writable, and no other thread's; places are as many as it has pixels.
+    unsafe fn enter<const K: usize, const C: usize, const N: usize>(
         &self,
         isa: Isa,
-        places: &Places,
-        count: usize,
-        stage: &mut Stage<T>,
+        places: Places<'_>,
+        target: &Target<T>,
     ) {
-        dispatch!(isa, simd => self.run::<_, K, C, N>(simd, places, count, stage));
+        // SAFETY: the caller's promise.
+        dispatch!(isa, simd => unsafe { self.run::<_, K, C, N>(simd, isa, places, target) });
     }
 
-    /// Makes `count` pixels at `places` (rounded up to whole vectors).
+    /// Makes the pixels of `target`.
     ///
     /// `K` is 1 for nearest, 2 for linear, 4 for cubic; `C` are the channels, `N` is `K * C`.
+    ///
+    /// # Safety
+    /// As [`enter`](Source::enter).
     #[inline(always)]
-    fn run<S: Narrow, const K: usize, const C: usize, const N: usize>(
+    unsafe fn run<S: Narrow, const K: usize, const C: usize, const N: usize>(
         &self,
         simd: S,
-        places: &Places,
-        count: usize,
-        stage: &mut Stage<T>,
+        isa: Isa,
+        places: Places<'_>,
+        target: &Target<T>,
     ) {
-        assert!(N == K * C && C == self.rows.size.channels && count <= RUN && S::LANES <= RUN);
-        let inside = self.inside::<K, C>();
-        let low = simd.splat(inside.low);
-        let high_x = simd.splat(inside.high_x);
-        let high_y = simd.splat(inside.high_y);
-        let first_row = simd.splat_i32(match self.flipped {
-            true => (self.rows.size.height - K.min(self.rows.size.height)) as i32,
-            false => 0,
-        });
-        let step = simd.splat_i32(if self.small { self.step as i32 } else { 0 });
-        let channels = simd.splat_i32(C as i32);
-        let before = simd.splat_i32(if K == 4 { 1 } else { 0 });
-        let constant = self.border == Border::Constant;
-        let touch_low = simd.splat(inside.touch_low);
-        let touch_high_x = simd.splat(inside.touch_high_x);
-        let touch_high_y = simd.splat(inside.touch_high_y);
-        let mut offsets = [0u32; MAX_LANES];
-        for i in (0..count).step_by(S::LANES) {
-            // SAFETY: RUN is a multiple of LANES, so the vectors are inside of the arrays.
-            let (x, y) = unsafe {
-                (
-                    simd.load_ptr(places.x.as_ptr().add(i)),
-                    simd.load_ptr(places.y.as_ptr().add(i)),
-                )
-            };
-            let (fx, fy) = match K {
-                1 => (simd.round(x), simd.round(y)),
-                _ => (simd.floor(x), simd.floor(y)),
-            };
-            let in_x = simd.and(simd.le(low, fx), simd.lt(fx, high_x));
-            let in_y = simd.and(simd.le(low, fy), simd.lt(fy, high_y));
-            // SAFETY: the stage has room for RUN pixels, and what a vector spills.
-            let to = unsafe { stage.0.as_mut_ptr().add(i * C) };
-            if !simd.all(simd.and(in_x, in_y)) {
-                let touch_x = simd.and(simd.le(touch_low, fx), simd.lt(fx, touch_high_x));
-                let touch_y = simd.and(simd.le(touch_low, fy), simd.lt(fy, touch_high_y));
-                if constant && !simd.any(simd.and(touch_x, touch_y)) {
-                    // SAFETY: `fill` has a vector of pixels, and there is room for one.
-                    unsafe { to.copy_from_nonoverlapping(self.fill.as_ptr(), S::LANES * C) };
-                    continue;
-                }
-                self.border::<S, K, C, N>(simd, places, i, to);
-                continue;
+        let &Target { first, count, room } = target;
+        assert!(N == K * C && C == self.rows.size.channels && count > 0 && count <= ROOM);
+        let need = count.max(S::LANES);
+        assert!(places.x.len() >= need && places.y.len() >= need);
+        let bounds = Bounds::new::<T, K, C>(simd, self, places.ahead);
+        let vectors = count.div_ceil(S::LANES);
+        // The last vector makes some pixels again that the one before has made: the same bits.
+        let at = |vector: usize| (vector * S::LANES).min(count.saturating_sub(S::LANES));
+        let mut offsets = [const { MaybeUninit::<u32>::uninit() }; ROOM + MAX_LANES];
+        let offsets = offsets.as_mut_ptr().cast::<u32>();
+        let mut ways = [Way::Inside; ROOM / 4];
+        // SAFETY: the lengths of places are checked above, and there are as many offsets.
+        let locate = |vector: usize| unsafe {
+            let (x, y) = (
+                places.x.as_ptr().add(at(vector)),
+                places.y.as_ptr().add(at(vector)),
+            );
+            let (x, y) = (simd.load_ptr(x), simd.load_ptr(y));
+            let offsets = offsets.add(vector * S::LANES);
+            self.locate::<S, K, C>(simd, &bounds, (x, y), offsets)
+        };
+        // Bytes that are interpolated are all located first: else the CPU, which has room for some two hundred
+        // instructions, waits for places when it could wait for samples. For floats and for nearest there is less
+        // to wait for than the memory, which is better asked evenly.
+        let first_all = K > 1 && size_of::<T>() == 1;
+        if first_all {
+            for (vector, way) in ways.iter_mut().enumerate().take(vectors) {
+                *way = locate(vector);
             }
-            let ix = simd.sub_i32(simd.trunc_to_i32(fx), before);
-            let iy = simd.sub_i32(simd.trunc_to_i32(fy), before);
-            let row = match self.flipped {
-                true => simd.sub_i32(first_row, iy),
-                false => iy,
-            };
-            let at = simd.add_i32(simd.mul_i32(row, step), simd.mul_i32(ix, channels));
-            // SAFETY: there is room for the widest vector. Every lane is at least `K` rows and
-            // `reads` pixels away from the end of the image, which spans less than 2^31 samples.
+        }
+        // Vectors at the end of a row, which have no room for what they spill, and short ones.
+        let mut stage = [const { MaybeUninit::<T>::uninit() }; 4 * MAX_LANES + SPILL];
+        for (vector, &way) in ways.iter().enumerate().take(vectors) {
+            let way = if first_all { way } else { locate(vector) };
+            let at = at(vector);
+            // SAFETY: as above, and the target has `room`.
             unsafe {
-                simd.store_i32_ptr(offsets.as_mut_ptr().cast(), at);
-                if K == 1 {
-                    for (lane, &offset) in offsets.iter().enumerate().take(S::LANES) {
-                        let from = self.base.add(offset as usize).cast::<[T; C]>();
-                        let to = to.cast::<[T; C]>().add(lane);
-                        *to = *from;
+                let (x, y) = (places.x.as_ptr().add(at), places.y.as_ptr().add(at));
+                let to = first.add(at * C);
+                let fits = (at + S::LANES) * C + SPILL <= room;
+                let stage = stage.as_mut_ptr().cast::<T>();
+                let out = if fits { to } else { stage };
+                match way {
+                    Way::Inside => {
+                        let offsets = offsets.add(vector * S::LANES);
+                        self.vector::<S, K, C, N>(simd, (x, y), offsets, bounds.ahead, out);
                     }
-                    continue;
-                }
-                let (wx, wy) = (simd.sub(x, fx), simd.sub(y, fy));
-                if K == 2 {
-                    let (up, down) = (self.base, self.base.add(self.step));
-                    let rows = if self.flipped { [down, up] } else { [up, down] };
-                    if T::by_blocks::<S, C>(simd, rows, offsets.as_ptr(), (wx, wy), to) {
-                        continue;
+                    Way::Edge => self.at_edge::<K, C, N>(isa, (x, y), out),
+                    Way::Outside => {
+                        out.copy_from_nonoverlapping(self.fill.as_ptr(), S::LANES * C);
                     }
                 }
-                let weights = Weights::new::<K>(simd, wx, wy);
-                let mut sum = [simd.zero(); C];
-                let mut r = 0;
-                while r < K {
-                    let down = if self.flipped { K - 1 - r } else { r };
-                    let base = self.base.add(down * self.step);
-                    let row = T::row::<S, N>(simd, base, offsets.as_ptr());
-                    sum = weights.add::<K, C, N>(simd, r, row, sum);
-                    r += 1;
+                if !fits {
+                    to.copy_from_nonoverlapping(stage, S::LANES.min(count) * C);
                 }
-                T::put::<S, C>(simd, sum, to);
             }
         }
     }
 
-    /// As [`run`](Source::run), one vector at `i`, of which some samples are outside.
+    /// Where the first taps of a vector of pixels are, if all of its samples are inside.
+    ///
+    /// # Safety
+    /// `LANES` offsets are writable.
     #[inline(always)]
-    fn border<S: Narrow, const K: usize, const C: usize, const N: usize>(
+    unsafe fn locate<S: Narrow, const K: usize, const C: usize>(
         &self,
         simd: S,
-        places: &Places,
-        i: usize,
+        bounds: &Bounds<S>,
+        (x, y): (S::F32, S::F32),
+        offsets: *mut u32,
+    ) -> Way {
+        let (fx, fy) = match K {
+            1 => (simd.round(x), simd.round(y)),
+            _ => (simd.floor(x), simd.floor(y)),
+        };
+        let in_x = simd.and(simd.le(bounds.low, fx), simd.lt(fx, bounds.high_x));
+        let in_y = simd.and(simd.le(bounds.low, fy), simd.lt(fy, bounds.high_y));
+        if !simd.all(simd.and(in_x, in_y)) {
+            let touched = self.border != Border::Constant || simd.any(bounds.touched(simd, fx, fy));
+            return if touched { Way::Edge } else { Way::Outside };
+        }
+        let (ix, iy) = (simd.trunc_to_i32(fx), simd.trunc_to_i32(fy));
+        let row = simd.add_i32(simd.mul_i32(iy, bounds.step), bounds.start);
+        let at = match C {
+            1 => simd.add_i32(row, ix),
+            _ => simd.add_i32(row, simd.mul_i32(ix, simd.splat_i32(C as i32))),
+        };
+        // SAFETY: the caller's room.
+        unsafe { simd.store_i32_ptr(offsets.cast(), at) };
+        Way::Inside
+    }
+
+    /// Makes the vector of pixels at the places `x` and `y`, and asks for what is so many samples ahead.
+    ///
+    /// # Safety
+    /// `LANES` places are readable, and that many pixels and a spill behind them writable. The offsets are
+    /// of [`locate`](Source::locate): every lane is at least `K` rows and `reads` pixels away from the end
+    /// of the image, which spans less than 2^31 samples.
+    #[inline(always)]
+    unsafe fn vector<S: Narrow, const K: usize, const C: usize, const N: usize>(
+        &self,
+        simd: S,
+        (x, y): (*const f32, *const f32),
+        offsets: *const u32,
+        ahead: isize,
         to: *mut T,
     ) {
-        let before = if K == 4 { 1 } else { 0 };
-        let size = self.rows.size;
-        let (width, height) = (size.width as i32, size.height as i32);
-        let mut x = [0f32; MAX_LANES];
-        let mut y = [0f32; MAX_LANES];
-        let mut outside = [false; MAX_LANES];
-        for lane in 0..S::LANES {
-            let near_x = self.border.near(places.x[i + lane], width);
-            let near_y = self.border.near(places.y[i + lane], height);
-            let (Some(near_x), Some(near_y)) = (near_x, near_y) else {
-                outside[lane] = true;
-                continue;
-            };
-            (x[lane], y[lane]) = (near_x, near_y);
-            if self.border == Border::Constant {
-                // No sample of the kernel is inside: the value itself, whatever weights sum to.
-                let out = |at: f32, len: i32| {
-                    let first = match K {
-                        1 => at.round_ties_even(),
-                        _ => at.floor() - before as f32,
-                    };
-                    first < (1 - K as i32) as f32 || first > (len - 1) as f32
-                };
-                outside[lane] = out(near_x, width) || out(near_y, height);
-            }
-        }
-        // SAFETY: arrays of the widest vector; the caller's room for a vector of pixels.
+        // SAFETY: the caller's promise.
         unsafe {
-            if outside[..S::LANES].iter().all(|&o| o) {
-                for lane in 0..S::LANES {
-                    for c in 0..C {
-                        *to.add(lane * C + c) = self.value[c];
-                    }
-                }
-                return;
+            for lane in (0..S::LANES).step_by(ask(C * size_of::<T>())) {
+                let line = self.base.wrapping_add(*offsets.add(lane) as usize);
+                simd.prefetch(line.wrapping_offset(ahead).cast());
             }
             if K == 1 {
                 for lane in 0..S::LANES {
-                    let (x, y) = (x[lane].round_ties_even(), y[lane].round_ties_even());
-                    let at_x = self.border.index(x as i32, width);
-                    let at_y = self.border.index(y as i32, height);
-                    for c in 0..C {
-                        *to.add(lane * C + c) = match outside[lane] {
-                            true => self.value[c],
-                            false => self.sample(at_y, at_x, c),
-                        };
+                    let from = self.base.add(*offsets.add(lane) as usize);
+                    match C {
+                        // Four samples are one move; the last one is overwritten.
+                        3 => to
+                            .add(lane * C)
+                            .cast::<[T; 4]>()
+                            .write_unaligned(from.cast::<[T; 4]>().read_unaligned()),
+                        _ => *to.cast::<[T; C]>().add(lane) = *from.cast::<[T; C]>(),
                     }
                 }
                 return;
             }
-            let (vx, vy) = (simd.load_ptr(x.as_ptr()), simd.load_ptr(y.as_ptr()));
-            let (fx, fy) = (simd.floor(vx), simd.floor(vy));
-            let weights = Weights::new::<K>(simd, simd.sub(vx, fx), simd.sub(vy, fy));
-            let mut columns = [[None; K]; MAX_LANES];
-            for lane in 0..S::LANES {
-                let first = x[lane].floor() as i32 - before;
-                for (k, column) in columns[lane].iter_mut().enumerate() {
-                    *column = self.border.index(first + k as i32, width);
+            let (x, y) = (simd.load_ptr(x), simd.load_ptr(y));
+            let (wx, wy) = (simd.sub(x, simd.floor(x)), simd.sub(y, simd.floor(y)));
+            if K == 2 {
+                let rows = [self.base, self.base.offset(self.step)];
+                if T::by_blocks::<S, C>(simd, rows, offsets, (wx, wy), to) {
+                    return;
                 }
             }
+            let weights = Weights::new::<K>(simd, wx, wy);
             let mut sum = [simd.zero(); C];
-            let mut taps = [[0f32; MAX_LANES]; N];
             let mut r = 0;
             while r < K {
-                for lane in 0..S::LANES {
-                    let at = y[lane].floor() as i32 - before + r as i32;
-                    let at = self.border.index(at, height);
-                    for k in 0..K {
-                        for c in 0..C {
-                            taps[k * C + c][lane] = self.sample(at, columns[lane][k], c).to_float();
-                        }
-                    }
-                }
-                let mut row = [simd.zero(); N];
-                let mut n = 0;
-                while n < N {
-                    row[n] = simd.load_ptr(taps[n].as_ptr());
-                    n += 1;
-                }
+                let base = self.base.offset(r as isize * self.step);
+                let row = T::row::<S, N>(simd, base, offsets);
                 sum = weights.add::<K, C, N>(simd, r, row, sum);
                 r += 1;
             }
             T::put::<S, C>(simd, sum, to);
-            for (lane, &is_outside) in outside.iter().enumerate().take(S::LANES) {
-                for c in 0..C {
-                    if is_outside {
-                        *to.add(lane * C + c) = self.value[c];
-                    }
-                }
-            }
         }
     }
 }

@@ -81,6 +81,45 @@ pub(super) unsafe fn two_pairs(base: *const f32, offsets: *const u32) -> __m128 
     }
 }
 
+/// The transposition of sixteen by sixteen bytes in every block: each of four rounds moves the highest bit of a byte's
+/// place (row, column) to the end, and after them rows and columns are exchanged.
+macro_rules! transpose {
+    ($low:ident, $high:ident, $row:expr, $store:expr) => {{
+        macro_rules! each {
+            ($f:ident $a:ident) => {
+                $f!($a, 0 1 2 3 4 5 6 7)
+            };
+        }
+        macro_rules! round {
+            ($a:ident, $i:literal $i2:literal $i3:literal $i4:literal $i5:literal $i6:literal $i7:literal $i8:literal) => {
+                [
+                    $low($a[$i], $a[$i + 8]), $high($a[$i], $a[$i + 8]),
+                    $low($a[$i2], $a[$i2 + 8]), $high($a[$i2], $a[$i2 + 8]),
+                    $low($a[$i3], $a[$i3 + 8]), $high($a[$i3], $a[$i3 + 8]),
+                    $low($a[$i4], $a[$i4 + 8]), $high($a[$i4], $a[$i4 + 8]),
+                    $low($a[$i5], $a[$i5 + 8]), $high($a[$i5], $a[$i5 + 8]),
+                    $low($a[$i6], $a[$i6 + 8]), $high($a[$i6], $a[$i6 + 8]),
+                    $low($a[$i7], $a[$i7 + 8]), $high($a[$i7], $a[$i7 + 8]),
+                    $low($a[$i8], $a[$i8 + 8]), $high($a[$i8], $a[$i8 + 8]),
+                ]
+            };
+        }
+        let row = $row;
+        let a = [
+            row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7),
+            row(8), row(9), row(10), row(11), row(12), row(13), row(14), row(15),
+        ];
+        let a = each!(round a);
+        let a = each!(round a);
+        let a = each!(round a);
+        let a = each!(round a);
+        for (j, v) in a.into_iter().enumerate() {
+            $store(j, v);
+        }
+    }};
+}
+pub(super) use transpose;
+
 macro_rules! safe_ops {
     ($($name:ident($($arg:ident: $ty:ty),*) -> $ret:ty = $body:expr;)*) => {$(
         #[inline(always)]
@@ -139,6 +178,16 @@ impl Narrow for Avx2 {
                 _mm256_castps_si256(_mm256_shuffle_ps::<0x88>(low, high)),
                 _mm256_castps_si256(_mm256_shuffle_ps::<0xDD>(low, high)),
             )
+        };
+        transpose_bytes_ptr(rows: *const u8, step: isize, columns: *mut u8, stride: isize) = {
+            let row = |i: isize| {
+                let low = _mm_loadu_si128(rows.offset(step * i).cast());
+                with_high(low, rows.offset(step * (i + 16)).cast())
+            };
+            let store = |j: usize, v: __m256i| {
+                _mm256_storeu_si256(columns.offset(stride * j as isize).cast(), v)
+            };
+            transpose!(_mm256_unpacklo_epi8, _mm256_unpackhi_epi8, row, store)
         };
         splat_blocks_ptr(ptr: *const f32) -> __m256 =
             _mm256_set_m128(_mm_broadcast_ss(&*ptr.add(1)), _mm_broadcast_ss(&*ptr));

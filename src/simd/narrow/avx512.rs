@@ -1,7 +1,7 @@
 //! Narrow vectors of AVX-512: four blocks.
 
 use super::Narrow;
-use super::avx2::{four, halves, quarters, two_pairs};
+use super::avx2::{four, halves, quarters, transpose, two_pairs};
 use crate::simd::Avx512;
 use core::arch::x86_64::*;
 
@@ -125,6 +125,16 @@ impl Narrow for Avx512 {
                 _mm512_castps_si512(_mm512_shuffle_ps::<0x88>(low, high)),
                 _mm512_castps_si512(_mm512_shuffle_ps::<0xDD>(low, high)),
             )
+        };
+        transpose_bytes_ptr(rows: *const u8, step: isize, columns: *mut u8, stride: isize) = {
+            let row = |i: isize| {
+                let at = |i: isize| _mm_loadu_si128(rows.offset(step * i).cast());
+                join([at(i), at(i + 16), at(i + 32), at(i + 48)])
+            };
+            let store = |j: usize, v: __m512i| {
+                _mm512_storeu_si512(columns.offset(stride * j as isize).cast(), v)
+            };
+            transpose!(_mm512_unpacklo_epi8, _mm512_unpackhi_epi8, row, store)
         };
         splat_blocks_ptr(ptr: *const f32) -> __m512 = {
             let four = _mm512_castps128_ps512(_mm_loadu_ps(ptr));

@@ -113,6 +113,20 @@ pub trait Narrow: Simd {
     /// All of these are valid for writing.
     unsafe fn store_float_blocks_ptr(self, ptr: *mut f32, step: usize, v: Self::F32);
 
+    /// Transposes `4 * LANES` rows of sixteen bytes, the first at `rows` and each `step` bytes behind the one before, to
+    /// sixteen runs of `4 * LANES` bytes, the first at `columns` and each `stride` bytes behind the one before.
+    /// Either distance may be negative. All is read before anything is written.
+    ///
+    /// # Safety
+    /// Rows are valid for reading, runs for writing.
+    unsafe fn transpose_bytes_ptr(
+        self,
+        rows: *const u8,
+        step: isize,
+        columns: *mut u8,
+        stride: isize,
+    );
+
     // ---- inside of each block -----------------------------------------
 
     /// Byte `i` is `a[index[i]]`, or zero where `index[i]` is 0x80. Indices are

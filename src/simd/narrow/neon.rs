@@ -77,6 +77,21 @@ impl Narrow for Neon {
                 vreinterpretq_u8_u32(vuzp2q_u32(low, high)),
             )
         };
+        // Each round moves the highest bit of a byte's place (row, column) to the end: after four
+        // rounds rows and columns are exchanged.
+        transpose_bytes_ptr(rows: *const u8, step: isize, columns: *mut u8, stride: isize) = {
+            let mut a: [uint8x16_t; 16] =
+                std::array::from_fn(|i| vld1q_u8(rows.offset(step * i as isize)));
+            for _ in 0..4 {
+                a = std::array::from_fn(|i| match i % 2 {
+                    0 => vzip1q_u8(a[i / 2], a[i / 2 + 8]),
+                    _ => vzip2q_u8(a[i / 2], a[i / 2 + 8]),
+                });
+            }
+            for (j, v) in a.into_iter().enumerate() {
+                vst1q_u8(columns.offset(stride * j as isize), v);
+            }
+        };
         splat_blocks_ptr(ptr: *const f32) -> float32x4_t = vdupq_n_f32(*ptr);
         store_float_blocks_ptr(ptr: *mut f32, _step: usize, v: float32x4_t) = vst1q_f32(ptr, v);
     }

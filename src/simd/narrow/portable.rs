@@ -54,6 +54,13 @@ impl Narrow for Portable {
             let byte = |i: usize, k: usize| *base.add(*offsets.add(i / 4) as usize + i % 4 + k);
             (from_fn(|i| byte(i, 0)), from_fn(|i| byte(i, 4)))
         };
+        transpose_bytes_ptr(rows: *const u8, step: isize, columns: *mut u8, stride: isize) = {
+            let row = |i: usize| rows.offset(step * i as isize).cast::<[u8; 16]>().read_unaligned();
+            let rows: [[u8; 16]; 16] = from_fn(row);
+            let column = |j: usize| from_fn(|i| rows[i][j]);
+            let columns = |j: usize| columns.offset(stride * j as isize).cast::<[u8; 16]>();
+            (0..16).for_each(|j| columns(j).write_unaligned(column(j)));
+        };
         splat_blocks_ptr(ptr: *const f32) -> Self::F32 = Self::F32::splat(*ptr);
         store_float_blocks_ptr(ptr: *mut f32, _step: usize, v: Self::F32) =
             ptr.cast::<[f32; 4]>().write_unaligned(v.to_array());

@@ -200,6 +200,29 @@ fn memory<S: Narrow>(simd: S, seed: u64) {
         assert_eq!(store_bytes(simd, second), words(4));
     }
 
+    // Sixteen columns of as many rows as a vector has bytes, forwards and backwards.
+    let tall: Vec<u8> = (0..n * 4 * 17 + 16).map(|i| (i * 7 % 251) as u8).collect();
+    for turned in [false, true] {
+        let mut columns = vec![0u8; 16 * 70];
+        let (row, step) = if turned {
+            ((4 * n - 1) * 17, -17)
+        } else {
+            (0, 17)
+        };
+        let (column, stride) = if turned { (15 * 70, -70) } else { (0, 70) };
+        // SAFETY: rows are 17 bytes apart in `tall`, columns 70, at most 64 long.
+        unsafe {
+            let (from, to) = (tall.as_ptr().add(row), columns.as_mut_ptr().add(column));
+            simd.transpose_bytes_ptr(from, step, to, stride);
+        }
+        for j in 0..16 {
+            let at = if turned { 15 - j } else { j } * 70;
+            let row = |i: usize| if turned { 4 * n - 1 - i } else { i };
+            let expected: Vec<u8> = (0..4 * n).map(|i| tall[row(i) * 17 + j]).collect();
+            assert_eq!(columns[at..at + 4 * n], expected);
+        }
+    }
+
     let floats: Vec<f32> = (0..260).map(|i| i as f32).collect();
     let store = |v: S::F32| -> Vec<f32> {
         let mut out = vec![0.0; n];
