@@ -42,7 +42,22 @@ struct Spot {
     /// Offsets of the first element in C and in the residual.
     c: isize,
     residual: isize,
+    /// What to ask for meanwhile.
+    ahead: Ahead,
 }
+
+/// A piece of the panel of B that comes next: the tiles of a panel ask for a piece each, spread over
+/// their steps, so that the next panel is near when it is needed and no step waits.
+#[derive(Clone, Copy)]
+struct Ahead {
+    /// Where the piece begins; it need not exist.
+    from: *const f32,
+    /// Floats from one request to the next, which is [`UNROLLED`] steps later.
+    stride: usize,
+}
+
+/// Steps of k in one turn of the inner loop.
+const UNROLLED: usize = 4;
 
 /// Which part of C a tile is.
 #[derive(Clone, Copy)]
@@ -104,6 +119,9 @@ unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
             residual.map_or((0, usize::MAX), |r| r.layout.locate(block.rows.0, column));
         let whole = together.min(also) >= columns && columns.is_multiple_of(S::LANES);
         let clamp = clamp.filter(|_| whole);
+        let tall = (block.rows.1 - block.rows.0).div_ceil(size.mr);
+        let stride = (UNROLLED * size.nr).div_ceil(tall);
+        let next = (column - block.columns.0 + size.nr) * block.depth;
         for row in (block.rows.0..block.rows.1).step_by(size.mr) {
             let down = row - block.rows.0;
             let spot = Spot {
@@ -120,6 +138,12 @@ unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
                 b: unsafe { block.b.add((column - block.columns.0) * block.depth) },
                 c: c + down as isize * block.store.out.layout.row_stride,
                 residual: from + residual.map_or(0, |r| down as isize * r.layout.row_stride),
+                ahead: Ahead {
+                    from: block
+                        .b
+                        .wrapping_add(next + down / size.mr * (block.depth / UNROLLED) * stride),
+                    stride,
+                },
             };
             // SAFETY: the promise of `multiply_block`.
             unsafe {
@@ -198,6 +222,7 @@ unsafe fn sums<S: Simd, const MR: usize, const NV: usize>(
     depth: usize,
     mut a: *const f32,
     mut b: *const f32,
+    mut ahead: Ahead,
 ) -> [[S::F32; NV]; MR] {
     let size = const { tile(S::TIER) };
     let mut acc = [[simd.zero(); NV]; MR];
@@ -217,15 +242,17 @@ unsafe fn sums<S: Simd, const MR: usize, const NV: usize>(
     }
     // SAFETY: the panels hold `depth` steps of mr and nr floats.
     unsafe {
-        for _ in 0..depth / 4 {
+        for _ in 0..depth / UNROLLED {
+            simd.prefetch(ahead.from);
+            ahead.from = ahead.from.wrapping_add(ahead.stride);
             step!(0);
             step!(1);
             step!(2);
             step!(3);
-            a = a.add(4 * size.mr);
-            b = b.add(4 * size.nr);
+            a = a.add(UNROLLED * size.mr);
+            b = b.add(UNROLLED * size.nr);
         }
-        for _ in 0..depth % 4 {
+        for _ in 0..depth % UNROLLED {
             step!(0);
             a = a.add(size.mr);
             b = b.add(size.nr);
@@ -250,8 +277,19 @@ unsafe fn sum<S: Simd, const MR: usize, const NV: usize>(
     stack: &mut Stack,
 ) -> bool {
     let size = const { tile(S::TIER) };
+    if clamp.is_some() {
+        let (c, stride) = (
+            block.store.out.ptr.wrapping_offset(spot.c),
+            block.store.out.layout.row_stride,
+        );
+        for r in 0..MR {
+            let row = c.wrapping_offset(r as isize * stride).cast_const();
+            simd.prefetch(row);
+            simd.prefetch(row.wrapping_add(NV * S::LANES - 1));
+        }
+    }
     // SAFETY: the caller's promise.
-    let acc = unsafe { sums::<S, MR, NV>(simd, block.depth, spot.a, spot.b) };
+    let acc = unsafe { sums::<S, MR, NV>(simd, block.depth, spot.a, spot.b, spot.ahead) };
     let clamp = match clamp {
         Some(clamp) if spot.at.rows == MR => clamp,
         _ => {
