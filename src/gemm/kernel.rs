@@ -22,6 +22,16 @@ pub(super) struct Block<'a> {
     pub store: Store<'a>,
 }
 
+/// How elements are found in operands that are read where they lie.
+#[derive(Clone, Copy)]
+pub(super) struct Strides {
+    /// From a row of A to the next.
+    pub a_row: isize,
+    /// From a step of k to the next, in A and in B. Columns of B are side by side.
+    pub a_k: isize,
+    pub b_k: isize,
+}
+
 /// Multiplies the panels of a block and stores C.
 ///
 /// # Safety
@@ -30,7 +40,22 @@ pub(super) struct Block<'a> {
 /// uses that part of C, and per-line values exist for each row or column.
 pub(super) unsafe fn multiply_block(isa: Isa, block: &Block<'_>) {
     // SAFETY: the caller's promise.
-    dispatch!(isa, simd => unsafe { tiles(simd, block) });
+    let panels = Strides {
+        a_row: 0,
+        a_k: 0,
+        b_k: 0,
+    };
+    dispatch!(isa, simd => unsafe { tiles::<_, false>(simd, block, panels) });
+}
+
+/// Multiplies operands that are read where they lie: `a` and `b` are their first elements.
+/// Every sum is that of panels.
+///
+/// # Safety
+/// As [`multiply_block`], with `depth` steps of all rows and columns in memory at these strides.
+pub(super) unsafe fn multiply_in_place(isa: Isa, block: &Block<'_>, strides: Strides) {
+    // SAFETY: the caller's promise.
+    dispatch!(isa, simd => unsafe { tiles::<_, true>(simd, block, strides) });
 }
 
 /// A tile of C within a block.
@@ -42,8 +67,10 @@ struct Spot {
     /// Offsets of the first element in C and in the residual.
     c: isize,
     residual: isize,
-    /// What to ask for meanwhile.
+    /// What to ask for meanwhile, when panels are read.
     ahead: Ahead,
+    /// Where the elements are, when no panels are read.
+    strides: Strides,
 }
 
 /// A piece of the panel of B that comes next: the tiles of a panel ask for a piece each, spread over
@@ -106,7 +133,7 @@ fn clamp(epilogue: Option<&Epilogue<'_>>) -> Option<Clamp> {
 
 /// The loop over tiles: one panel of B stays in L1 for all panels of A.
 #[inline(always)]
-unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
+unsafe fn tiles<S: Simd, const IN_PLACE: bool>(simd: S, block: &Block<'_>, strides: Strides) {
     let size = const { tile(S::TIER) };
     let mut stack = Stack(MaybeUninit::uninit());
     let clamp = clamp(block.store.epilogue);
@@ -119,7 +146,7 @@ unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
             residual.map_or((0, usize::MAX), |r| r.layout.locate(block.rows.0, column));
         let whole = together.min(also) >= columns && columns.is_multiple_of(S::LANES);
         let clamp = clamp.filter(|_| whole);
-        let tall = (block.rows.1 - block.rows.0).div_ceil(size.mr);
+        let tall = (block.rows.1 - block.rows.0).div_ceil(size.mr).max(1);
         let stride = (UNROLLED * size.nr).div_ceil(tall);
         let next = (column - block.columns.0 + size.nr) * block.depth;
         for row in (block.rows.0..block.rows.1).step_by(size.mr) {
@@ -131,11 +158,19 @@ unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
                     rows: size.mr.min(block.rows.1 - row),
                     columns,
                 },
-                // SAFETY: a panel holds `depth` steps of its lines, so this many floats
+                // A panel holds `depth` steps of its lines, so this many floats
                 // lie between the block's first panel and this one.
-                a: unsafe { block.a.add(down * block.depth) },
-                // SAFETY: as above.
-                b: unsafe { block.b.add((column - block.columns.0) * block.depth) },
+                a: match IN_PLACE {
+                    true => block.a.wrapping_offset(down as isize * strides.a_row),
+                    false => block.a.wrapping_add(down * block.depth),
+                },
+                b: match IN_PLACE {
+                    true => block.b.wrapping_add(column - block.columns.0),
+                    false => block
+                        .b
+                        .wrapping_add((column - block.columns.0) * block.depth),
+                },
+                strides,
                 c: c + down as isize * block.store.out.layout.row_stride,
                 residual: from + residual.map_or(0, |r| down as isize * r.layout.row_stride),
                 ahead: Ahead {
@@ -148,9 +183,9 @@ unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
             // SAFETY: the promise of `multiply_block`.
             unsafe {
                 let stored = match vectors {
-                    1 => tile_of::<S, 1>(simd, block, &spot, clamp, &mut stack),
-                    2 => tile_of::<S, 2>(simd, block, &spot, clamp, &mut stack),
-                    _ => tile_of::<S, 3>(simd, block, &spot, clamp, &mut stack),
+                    1 => tile_of::<S, 1, IN_PLACE>(simd, block, &spot, clamp, &mut stack),
+                    2 => tile_of::<S, 2, IN_PLACE>(simd, block, &spot, clamp, &mut stack),
+                    _ => tile_of::<S, 3, IN_PLACE>(simd, block, &spot, clamp, &mut stack),
                 };
                 if !stored {
                     finish(simd, &block.store, &spot.at, &stack, size.nr);
@@ -179,7 +214,7 @@ impl Stack {
 /// Picks the kernel with the fewest rows that are enough. True when C is stored,
 /// false when the sums were left in `stack`.
 #[inline(always)]
-unsafe fn tile_of<S: Simd, const NV: usize>(
+unsafe fn tile_of<S: Simd, const NV: usize, const IN_PLACE: bool>(
     simd: S,
     block: &Block<'_>,
     spot: &Spot,
@@ -195,7 +230,7 @@ unsafe fn tile_of<S: Simd, const NV: usize>(
             $(
                 if $mr <= size.mr && spot.at.rows <= $mr {
                     // SAFETY: the caller's promise.
-                    return unsafe { sum::<S, $mr, NV>(simd, block, spot, clamp, stack) };
+                    return unsafe { sum::<S, $mr, NV, IN_PLACE>(simd, block, spot, clamp, stack) };
                 }
             )*
         };
@@ -261,6 +296,56 @@ unsafe fn sums<S: Simd, const MR: usize, const NV: usize>(
     acc
 }
 
+/// As [`sums`], from operands that lie in memory. Rows beyond the last are read as the last.
+///
+/// # Safety
+/// `depth` steps of the spot's rows and columns exist, which fill more than `NV - 1` vectors.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+unsafe fn sums_in_place<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    depth: usize,
+    spot: &Spot,
+) -> [[S::F32; NV]; MR] {
+    let mut acc = [[simd.zero(); NV]; MR];
+    let Strides { a_row, a_k, b_k } = spot.strides;
+    let mut a = [spot.a; MR];
+    for r in 0..MR {
+        a[r] = spot
+            .a
+            .wrapping_offset(r.min(spot.at.rows - 1) as isize * a_row);
+    }
+    let last = spot.at.columns - (NV - 1) * S::LANES;
+    let mut b = spot.b;
+    macro_rules! steps {
+        ($load_last:expr) => {
+            for p in 0..depth as isize {
+                let mut row = [simd.zero(); NV];
+                for v in 0..NV - 1 {
+                    row[v] = simd.load_ptr(b.add(v * S::LANES));
+                }
+                row[NV - 1] = $load_last(b.add((NV - 1) * S::LANES));
+                for r in 0..MR {
+                    let left = simd.splat(*a[r].offset(p * a_k));
+                    for v in 0..NV {
+                        acc[r][v] = simd.fma(left, row[v], acc[r][v]);
+                    }
+                }
+                b = b.wrapping_offset(b_k);
+            }
+        };
+    }
+    // SAFETY: the elements exist, as the caller says; a part of a vector is read as such.
+    unsafe {
+        if last == S::LANES {
+            steps!(|at| simd.load_ptr(at));
+        } else {
+            steps!(|at| simd.load_partial_ptr(at, last));
+        }
+    }
+    acc
+}
+
 /// Sums a tile and stores it. True when C is stored, false when the sums
 /// were left in `stack`.
 ///
@@ -269,7 +354,7 @@ unsafe fn sums<S: Simd, const MR: usize, const NV: usize>(
 /// are contiguous across the tile and its columns are whole vectors.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
-unsafe fn sum<S: Simd, const MR: usize, const NV: usize>(
+unsafe fn sum<S: Simd, const MR: usize, const NV: usize, const IN_PLACE: bool>(
     simd: S,
     block: &Block<'_>,
     spot: &Spot,
@@ -277,7 +362,7 @@ unsafe fn sum<S: Simd, const MR: usize, const NV: usize>(
     stack: &mut Stack,
 ) -> bool {
     let size = const { tile(S::TIER) };
-    if clamp.is_some() {
+    if clamp.is_some() && !IN_PLACE {
         let (c, stride) = (
             block.store.out.ptr.wrapping_offset(spot.c),
             block.store.out.layout.row_stride,
@@ -289,7 +374,12 @@ unsafe fn sum<S: Simd, const MR: usize, const NV: usize>(
         }
     }
     // SAFETY: the caller's promise.
-    let acc = unsafe { sums::<S, MR, NV>(simd, block.depth, spot.a, spot.b, spot.ahead) };
+    let acc = unsafe {
+        match IN_PLACE {
+            true => sums_in_place::<S, MR, NV>(simd, block.depth, spot),
+            false => sums::<S, MR, NV>(simd, block.depth, spot.a, spot.b, spot.ahead),
+        }
+    };
     let clamp = match clamp {
         Some(clamp) if spot.at.rows == MR => clamp,
         _ => {
