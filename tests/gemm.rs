@@ -216,6 +216,54 @@ fn any_strides() {
     }
 }
 
+/// A matrix that does not say where it lies, so that it goes through panels.
+#[derive(Clone, Copy)]
+struct Hidden<'a>(Strided<'a>);
+
+impl PanelSource for Hidden<'_> {
+    fn pack<S: Simd>(
+        &self,
+        simd: S,
+        k: Range<usize>,
+        lines: Range<usize>,
+        width: usize,
+        dst: &mut [f32],
+    ) {
+        self.0.pack(simd, k, lines, width, dst);
+    }
+}
+
+#[test]
+fn small_products_have_the_bits_of_panels() {
+    for isa in isas() {
+        let ctx = context(isa, 1);
+        let mut random = Random(12);
+        for m in LINES.into_iter().filter(|&m| m > 4) {
+            for n in LINES.into_iter().filter(|&n| n > 1) {
+                let k = [0, 1, 5, 33, 64][random.range(0, 4)];
+                let oa = ORDERS[random.range(0, 6)];
+                let ob = [Order::Rows, Order::PaddedRows, Order::ReversedRows][random.range(0, 2)];
+                let a = Matrix::new(m, k, oa, &mut random);
+                let b = Matrix::new(k, n, ob, &mut random);
+                let (mut in_place, mut panels) = (Target::new(m, n, 2), Target::new(m, n, 2));
+                multiply(&ctx, &a, &b, &mut in_place);
+                let problem = Problem {
+                    a: Hidden(Strided::rows(a.view())),
+                    b: Hidden(Strided::columns(b.view())),
+                    out: panels.output(),
+                    epilogue: Epilogue::default(),
+                };
+                // SAFETY: C has these rows and columns.
+                unsafe { gemm(&ctx, Shape { m, n, k }, &problem).unwrap() };
+                assert!(
+                    same_bits(&in_place.data, &panels.data),
+                    "{isa:?} {m}x{n}x{k} {oa:?} {ob:?}"
+                );
+            }
+        }
+    }
+}
+
 fn activate(kind: Activation, x: f64) -> f64 {
     let relu6 = |x: f64| x.clamp(0.0, 6.0);
     match kind {

@@ -278,6 +278,9 @@ enum Copying {
     Any,
 }
 
+/// How many channels ahead a pixel is asked for.
+const AHEAD: isize = 16;
+
 /// The widest panel of any tier.
 const MAX_WIDTH: usize = 64;
 
@@ -329,6 +332,8 @@ impl Fields<'_> {
                     _ => Copying::Any,
                 };
                 for _ in 0..tap.count {
+                    // Channels are planes apart, so that no hardware fetches them ahead.
+                    simd.prefetch(from.wrapping_offset(AHEAD * image.c));
                     // SAFETY: `len` floats of a step of the panel, which the assertions of `pack` keep
                     // inside of `dst`; valid taps are pixels of the image.
                     unsafe {

@@ -1,5 +1,6 @@
 //! The outer loops: phases, tasks and blocks.
 
+use super::in_place::{self, InPlace};
 use super::kernel::{Block, Store, multiply_block};
 use super::packed::{PackedMatrix, pack_panels};
 use super::plan::Split;
@@ -60,6 +61,16 @@ pub unsafe fn gemm_batched<'a, A: PanelSource, B: PanelSource>(
                 let problem = checked(shape, problem(i));
                 let skinny = Skinny::of(shape, &problem);
                 multiply(&skinny.expect("all products of a batch are alike"));
+            })
+        };
+    }
+    if InPlace::of(shape, &first).is_some() {
+        // SAFETY: the caller's promise.
+        return unsafe {
+            in_place::run(ctx, shape, batch, |i, multiply| {
+                let problem = checked(shape, problem(i));
+                let product = InPlace::of(shape, &problem);
+                multiply(&product.expect("all products of a batch are alike"));
             })
         };
     }
@@ -171,6 +182,10 @@ pub unsafe fn gemm_in_task<A: PanelSource, B: PanelSource>(
     if let Some(skinny) = Skinny::of(shape, problem) {
         // SAFETY: the caller's promise.
         return unsafe { skinny::multiply(isa, &skinny, 0..skinny.columns_total()) };
+    }
+    if let Some(product) = InPlace::of(shape, problem) {
+        // SAFETY: the caller's promise.
+        return unsafe { product.multiply(isa) };
     }
     let (a_packed, b_packed) = (problem.a.packed().is_some(), problem.b.packed().is_some());
     let isa = isa_of(problem).unwrap_or(isa);

@@ -22,6 +22,16 @@ pub(super) struct Block<'a> {
     pub store: Store<'a>,
 }
 
+/// How elements are found in operands that are read where they lie.
+#[derive(Clone, Copy)]
+pub(super) struct Strides {
+    /// From a row of A to the next.
+    pub a_row: isize,
+    /// From a step of k to the next, in A and in B. Columns of B are side by side.
+    pub a_k: isize,
+    pub b_k: isize,
+}
+
 /// Multiplies the panels of a block and stores C.
 ///
 /// # Safety
@@ -30,7 +40,22 @@ pub(super) struct Block<'a> {
 /// uses that part of C, and per-line values exist for each row or column.
 pub(super) unsafe fn multiply_block(isa: Isa, block: &Block<'_>) {
     // SAFETY: the caller's promise.
-    dispatch!(isa, simd => unsafe { tiles(simd, block) });
+    let panels = Strides {
+        a_row: 0,
+        a_k: 0,
+        b_k: 0,
+    };
+    dispatch!(isa, simd => unsafe { tiles::<_, false>(simd, block, panels) });
+}
+
+/// Multiplies operands that are read where they lie: `a` and `b` are their first elements.
+/// Every sum is that of panels.
+///
+/// # Safety
+/// As [`multiply_block`], with `depth` steps of all rows and columns in memory at these strides.
+pub(super) unsafe fn multiply_in_place(isa: Isa, block: &Block<'_>, strides: Strides) {
+    // SAFETY: the caller's promise.
+    dispatch!(isa, simd => unsafe { tiles::<_, true>(simd, block, strides) });
 }
 
 /// A tile of C within a block.
@@ -42,7 +67,24 @@ struct Spot {
     /// Offsets of the first element in C and in the residual.
     c: isize,
     residual: isize,
+    /// What to ask for meanwhile, when panels are read.
+    ahead: Ahead,
+    /// Where the elements are, when no panels are read.
+    strides: Strides,
 }
+
+/// A piece of the panel of B that comes next: the tiles of a panel ask for a piece each, spread over
+/// their steps, so that the next panel is near when it is needed and no step waits.
+#[derive(Clone, Copy)]
+struct Ahead {
+    /// Where the piece begins; it need not exist.
+    from: *const f32,
+    /// Floats from one request to the next, which is [`UNROLLED`] steps later.
+    stride: usize,
+}
+
+/// Steps of k in one turn of the inner loop.
+const UNROLLED: usize = 4;
 
 /// Which part of C a tile is.
 #[derive(Clone, Copy)]
@@ -91,7 +133,7 @@ fn clamp(epilogue: Option<&Epilogue<'_>>) -> Option<Clamp> {
 
 /// The loop over tiles: one panel of B stays in L1 for all panels of A.
 #[inline(always)]
-unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
+unsafe fn tiles<S: Simd, const IN_PLACE: bool>(simd: S, block: &Block<'_>, strides: Strides) {
     let size = const { tile(S::TIER) };
     let mut stack = Stack(MaybeUninit::uninit());
     let clamp = clamp(block.store.epilogue);
@@ -104,6 +146,9 @@ unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
             residual.map_or((0, usize::MAX), |r| r.layout.locate(block.rows.0, column));
         let whole = together.min(also) >= columns && columns.is_multiple_of(S::LANES);
         let clamp = clamp.filter(|_| whole);
+        let tall = (block.rows.1 - block.rows.0).div_ceil(size.mr).max(1);
+        let stride = (UNROLLED * size.nr).div_ceil(tall);
+        let next = (column - block.columns.0 + size.nr) * block.depth;
         for row in (block.rows.0..block.rows.1).step_by(size.mr) {
             let down = row - block.rows.0;
             let spot = Spot {
@@ -113,20 +158,34 @@ unsafe fn tiles<S: Simd>(simd: S, block: &Block<'_>) {
                     rows: size.mr.min(block.rows.1 - row),
                     columns,
                 },
-                // SAFETY: a panel holds `depth` steps of its lines, so this many floats
+                // A panel holds `depth` steps of its lines, so this many floats
                 // lie between the block's first panel and this one.
-                a: unsafe { block.a.add(down * block.depth) },
-                // SAFETY: as above.
-                b: unsafe { block.b.add((column - block.columns.0) * block.depth) },
+                a: match IN_PLACE {
+                    true => block.a.wrapping_offset(down as isize * strides.a_row),
+                    false => block.a.wrapping_add(down * block.depth),
+                },
+                b: match IN_PLACE {
+                    true => block.b.wrapping_add(column - block.columns.0),
+                    false => block
+                        .b
+                        .wrapping_add((column - block.columns.0) * block.depth),
+                },
+                strides,
                 c: c + down as isize * block.store.out.layout.row_stride,
                 residual: from + residual.map_or(0, |r| down as isize * r.layout.row_stride),
+                ahead: Ahead {
+                    from: block
+                        .b
+                        .wrapping_add(next + down / size.mr * (block.depth / UNROLLED) * stride),
+                    stride,
+                },
             };
             // SAFETY: the promise of `multiply_block`.
             unsafe {
                 let stored = match vectors {
-                    1 => tile_of::<S, 1>(simd, block, &spot, clamp, &mut stack),
-                    2 => tile_of::<S, 2>(simd, block, &spot, clamp, &mut stack),
-                    _ => tile_of::<S, 3>(simd, block, &spot, clamp, &mut stack),
+                    1 => tile_of::<S, 1, IN_PLACE>(simd, block, &spot, clamp, &mut stack),
+                    2 => tile_of::<S, 2, IN_PLACE>(simd, block, &spot, clamp, &mut stack),
+                    _ => tile_of::<S, 3, IN_PLACE>(simd, block, &spot, clamp, &mut stack),
                 };
                 if !stored {
                     finish(simd, &block.store, &spot.at, &stack, size.nr);
@@ -155,7 +214,7 @@ impl Stack {
 /// Picks the kernel with the fewest rows that are enough. True when C is stored,
 /// false when the sums were left in `stack`.
 #[inline(always)]
-unsafe fn tile_of<S: Simd, const NV: usize>(
+unsafe fn tile_of<S: Simd, const NV: usize, const IN_PLACE: bool>(
     simd: S,
     block: &Block<'_>,
     spot: &Spot,
@@ -171,7 +230,7 @@ unsafe fn tile_of<S: Simd, const NV: usize>(
             $(
                 if $mr <= size.mr && spot.at.rows <= $mr {
                     // SAFETY: the caller's promise.
-                    return unsafe { sum::<S, $mr, NV>(simd, block, spot, clamp, stack) };
+                    return unsafe { sum::<S, $mr, NV, IN_PLACE>(simd, block, spot, clamp, stack) };
                 }
             )*
         };
@@ -198,6 +257,7 @@ unsafe fn sums<S: Simd, const MR: usize, const NV: usize>(
     depth: usize,
     mut a: *const f32,
     mut b: *const f32,
+    mut ahead: Ahead,
 ) -> [[S::F32; NV]; MR] {
     let size = const { tile(S::TIER) };
     let mut acc = [[simd.zero(); NV]; MR];
@@ -217,18 +277,70 @@ unsafe fn sums<S: Simd, const MR: usize, const NV: usize>(
     }
     // SAFETY: the panels hold `depth` steps of mr and nr floats.
     unsafe {
-        for _ in 0..depth / 4 {
+        for _ in 0..depth / UNROLLED {
+            simd.prefetch(ahead.from);
+            ahead.from = ahead.from.wrapping_add(ahead.stride);
             step!(0);
             step!(1);
             step!(2);
             step!(3);
-            a = a.add(4 * size.mr);
-            b = b.add(4 * size.nr);
+            a = a.add(UNROLLED * size.mr);
+            b = b.add(UNROLLED * size.nr);
         }
-        for _ in 0..depth % 4 {
+        for _ in 0..depth % UNROLLED {
             step!(0);
             a = a.add(size.mr);
             b = b.add(size.nr);
+        }
+    }
+    acc
+}
+
+/// As [`sums`], from operands that lie in memory. Rows beyond the last are read as the last.
+///
+/// # Safety
+/// `depth` steps of the spot's rows and columns exist, which fill more than `NV - 1` vectors.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+unsafe fn sums_in_place<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    depth: usize,
+    spot: &Spot,
+) -> [[S::F32; NV]; MR] {
+    let mut acc = [[simd.zero(); NV]; MR];
+    let Strides { a_row, a_k, b_k } = spot.strides;
+    let mut a = [spot.a; MR];
+    for r in 0..MR {
+        a[r] = spot
+            .a
+            .wrapping_offset(r.min(spot.at.rows - 1) as isize * a_row);
+    }
+    let last = spot.at.columns - (NV - 1) * S::LANES;
+    let mut b = spot.b;
+    macro_rules! steps {
+        ($load_last:expr) => {
+            for p in 0..depth as isize {
+                let mut row = [simd.zero(); NV];
+                for v in 0..NV - 1 {
+                    row[v] = simd.load_ptr(b.add(v * S::LANES));
+                }
+                row[NV - 1] = $load_last(b.add((NV - 1) * S::LANES));
+                for r in 0..MR {
+                    let left = simd.splat(*a[r].offset(p * a_k));
+                    for v in 0..NV {
+                        acc[r][v] = simd.fma(left, row[v], acc[r][v]);
+                    }
+                }
+                b = b.wrapping_offset(b_k);
+            }
+        };
+    }
+    // SAFETY: the elements exist, as the caller says; a part of a vector is read as such.
+    unsafe {
+        if last == S::LANES {
+            steps!(|at| simd.load_ptr(at));
+        } else {
+            steps!(|at| simd.load_partial_ptr(at, last));
         }
     }
     acc
@@ -242,7 +354,7 @@ unsafe fn sums<S: Simd, const MR: usize, const NV: usize>(
 /// are contiguous across the tile and its columns are whole vectors.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
-unsafe fn sum<S: Simd, const MR: usize, const NV: usize>(
+unsafe fn sum<S: Simd, const MR: usize, const NV: usize, const IN_PLACE: bool>(
     simd: S,
     block: &Block<'_>,
     spot: &Spot,
@@ -250,8 +362,24 @@ unsafe fn sum<S: Simd, const MR: usize, const NV: usize>(
     stack: &mut Stack,
 ) -> bool {
     let size = const { tile(S::TIER) };
+    if clamp.is_some() && !IN_PLACE {
+        let (c, stride) = (
+            block.store.out.ptr.wrapping_offset(spot.c),
+            block.store.out.layout.row_stride,
+        );
+        for r in 0..MR {
+            let row = c.wrapping_offset(r as isize * stride).cast_const();
+            simd.prefetch(row);
+            simd.prefetch(row.wrapping_add(NV * S::LANES - 1));
+        }
+    }
     // SAFETY: the caller's promise.
-    let acc = unsafe { sums::<S, MR, NV>(simd, block.depth, spot.a, spot.b) };
+    let acc = unsafe {
+        match IN_PLACE {
+            true => sums_in_place::<S, MR, NV>(simd, block.depth, spot),
+            false => sums::<S, MR, NV>(simd, block.depth, spot.a, spot.b, spot.ahead),
+        }
+    };
     let clamp = match clamp {
         Some(clamp) if spot.at.rows == MR => clamp,
         _ => {

@@ -16,12 +16,13 @@
 //!
 //! In a product that goes through panels every element of C is the same sum: blocks of k
 //! in order, and k in order within a block, whatever the tile, the side of packing or the
-//! place of the element in C. Products with very few rows or one column of matrices that lie in memory are
+//! place of the element in C. Small ones are computed without panels and sum alike. Products with very few rows or one column of matrices that lie in memory are
 //! computed without packing and may sum in another order. Which of the two it is follows from
 //! shapes and strides alone, so the bits are the same for any number of threads.
 
 mod engine;
 mod epilogue;
+mod in_place;
 mod kernel;
 mod packed;
 mod plan;

@@ -63,6 +63,9 @@ pub trait PanelSource: Copy + Sync {
     }
 }
 
+/// How many steps of k ahead a row is asked for: each is a place of its own, so that no hardware does it.
+const AHEAD: usize = 16;
+
 /// A matrix in memory with any strides.
 #[derive(Clone, Copy, Debug)]
 pub struct Strided<'a> {
@@ -185,7 +188,11 @@ impl PanelSource for Strided<'_> {
                 let (four, rest) = std::mem::take(&mut dst).split_at_mut(TOGETHER * panel);
                 assert!(lines.end <= self.lines && k.end <= self.k);
                 for p in 0..depth {
+                    let ahead = self
+                        .at(start, k.start)
+                        .wrapping_offset((p + AHEAD) as isize * self.k_stride);
                     for q in 0..TOGETHER {
+                        simd.prefetch(ahead.wrapping_add(q * width));
                         // SAFETY: whole vectors of lines in the view at this k, to the
                         // places of this k in panels that are `panel` floats each.
                         unsafe {
@@ -231,6 +238,7 @@ unsafe fn copy_runs<S: Simd>(
     let dst = dst.as_mut_ptr();
     if count == width && width.is_multiple_of(S::LANES) {
         for p in 0..depth {
+            simd.prefetch(src.wrapping_offset((p + AHEAD) as isize * k_stride));
             // SAFETY: whole vectors inside of the step's `width` elements on both sides.
             unsafe {
                 let from = src.offset(p as isize * k_stride);
@@ -293,6 +301,8 @@ unsafe fn transpose<S: Simd>(
                 let line = (first + i).min(count - 1);
                 // SAFETY: an existing line.
                 *row = unsafe { src.offset(line as isize * line_stride + p as isize) };
+                // The panel after this one, which begins with lines that nothing has fetched.
+                simd.prefetch(row.wrapping_offset(width as isize * line_stride));
             }
             // SAFETY: LANES elements of existing lines; the square ends inside `dst`: after
             // its last step there is another one, or it is as wide as what is left.
