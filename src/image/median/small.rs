@@ -146,6 +146,13 @@ impl<T: Ordered> Small<'_, T> {
                     *shared = from(i + 1);
                 }
                 let outer = [from(0), from(K)];
+                // The two rows that come next, which are asked for meanwhile.
+                let ahead = y + K - K / 2 + 1;
+                let mut next = [outer[1]; 2];
+                for (i, next) in next.iter_mut().enumerate() {
+                    let at = (ahead + i).min(self.src.size.height - 1);
+                    *next = self.src.row(at)[first..].as_ptr();
+                }
                 // SAFETY: rows are readable for `count` samples or a vector, planes have room for
                 // all columns and `SLACK` more; the caller has the output rows to itself.
                 unsafe {
@@ -154,6 +161,9 @@ impl<T: Ordered> Small<'_, T> {
                         // The last vector ends with the row, and does some columns again.
                         let here = at.min(count.saturating_sub(lanes));
                         let place = inset + here;
+                        for next in next {
+                            simd.prefetch(next.wrapping_add(at).cast());
+                        }
                         sort_columns::<T, S, K>(simd, shared, outer, here, sorted.at(place));
                         if K > 3 {
                             for (i, from) in outer.into_iter().enumerate() {
