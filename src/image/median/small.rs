@@ -112,7 +112,7 @@ impl<T: Ordered> Small<'_, T> {
         });
         let zeros = pieces.take::<T>(step);
         zeros.fill(T::of_key(T::ZERO_KEY));
-        let narrow = pieces.take::<T>((K + 1) * SLACK);
+        let narrow = pieces.take::<T>((K + 1) * SLACK).as_mut_ptr();
         for start in (0..row).step_by(strip) {
             let len = strip.min(row - start);
             // The columns that exist, of those that windows have.
@@ -134,7 +134,7 @@ impl<T: Ordered> Small<'_, T> {
                     }
                     if count < lanes {
                         // Rows that are shorter than a vector are read from a copy.
-                        let copy = narrow.as_ptr().cast_mut().wrapping_add(i * SLACK);
+                        let copy = narrow.wrapping_add(i * SLACK);
                         // SAFETY: both have `count` elements, less than a vector.
                         unsafe { std::ptr::copy_nonoverlapping(from, copy, count) };
                         from = copy;
