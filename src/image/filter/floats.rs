@@ -1,7 +1,9 @@
 //! Filters of floats, one to four channels, in vectors.
 //!
 //! Along x the taps come from memory as in `linear_f32`: in pairs for one and two channels, one by one for three and four, a
-//! pixel a block of 128 bits. Of three channels the fourth lane is a stray that the next pixel's store covers.
+//! pixel a block of 128 bits. Of three channels the fourth lane is a stray that the next pixel's store covers. The four taps of a
+//! bicubic sample have loops of their own, without a count: of one channel they are one load, weighed as they lie, and
+//! what is left is to add up the even and the odd ones. The next source row is asked for while one is filtered.
 
 use super::super::pixels::{Lent, Pieces, Rows, Size};
 use super::super::rows::{Producer, Sink};
@@ -11,10 +13,14 @@ use crate::runtime::Context;
 use crate::simd::{Narrow, Tier};
 use std::ops::Range;
 
-/// Vectors in a strip.
-const STRIP: usize = 96;
+/// Vectors in a strip. Weights are in the second-level cache then, but memory is read and written in longer runs: 96 took 1.1 times as long.
+const STRIP: usize = 320;
 /// Floats beyond a strip that a vector may write.
 const MORE: usize = 16;
+/// Vectors that are summed along y together, where there is no loop for their number of rows.
+const VECTORS: usize = 4;
+/// The taps of a bicubic sample.
+const CUBIC: usize = 4;
 
 /// The filter of one image to one size, ready to make rows.
 pub(super) struct FilterF32<'a> {
@@ -29,11 +35,14 @@ pub(super) struct FilterF32<'a> {
     vectors: usize,
     /// Where the taps of pixels start.
     offsets: Lent<'a, u32>,
-    /// For every vector and tap a vector.
+    /// For every vector and tap a vector. One channel of four taps: two vectors for each half of the pixels,
+    /// the first two weights of each and the last two.
     weights: Lent<'a, f32>,
     /// Vectors from here on may read beyond the row: they read a copy of the row from `tail` on.
     careful: usize,
     tail: usize,
+    /// Source rows are longer than destination rows: what takes the time is to fetch them.
+    shrinks: bool,
 }
 
 impl<'a> FilterF32<'a> {
@@ -66,6 +75,7 @@ impl<'a> FilterF32<'a> {
             weights: ctx.scratch(vectors * taps * lanes)?,
             careful: vectors,
             tail: src.size.row(),
+            shrinks: src.size.width > dst.width,
         };
         plan.weights.fill(0.0);
         let mut row: Lent<'_, f32> = ctx.scratch(taps.min(src.size.width))?;
@@ -75,6 +85,12 @@ impl<'a> FilterF32<'a> {
             let first = across.at(x.min(dst.width - 1), &mut row);
             plan.offsets[x] = (first * channels) as u32;
             for (tap, &weight) in row.iter().enumerate() {
+                if (channels, taps) == (1, CUBIC) {
+                    let (half, pixel) = (pixel / (lanes / 2), pixel % (lanes / 2));
+                    let at = (vector * taps + 2 * half + tap / 2) * lanes;
+                    plan.weights[at + 2 * pixel + tap % 2] = weight;
+                    continue;
+                }
                 let at = (vector * taps + tap) * lanes + pixel * width;
                 plan.weights[at..at + width].fill(weight);
             }
@@ -107,44 +123,131 @@ impl<'a> FilterF32<'a> {
     unsafe fn along_x<S: Narrow>(
         &self,
         simd: S,
-        row: *const f32,
-        tail: *const f32,
+        [row, tail, next]: [*const f32; 3],
         vectors: Range<usize>,
         out: *mut f32,
     ) {
-        let (channels, taps, pixels) = (self.dst.channels, self.taps, self.pixels);
-        let (offsets, weights) = (self.offsets.as_ptr(), self.weights.as_ptr());
-        // SAFETY: the plan has offsets and weights for all vectors, and their taps lie inside of row or tail.
-        unsafe {
-            for (i, vector) in vectors.enumerate() {
-                let from = if vector < self.careful { row } else { tail };
-                let at = offsets.add(vector * pixels);
-                let weights = weights.add(vector * taps * S::LANES);
-                let mut sum = simd.zero();
-                match channels {
-                    1 | 2 => {
-                        for tap in (0..taps).step_by(2) {
-                            let from = from.wrapping_add(tap * channels);
-                            let (a, b) = match channels {
-                                1 => simd.load_float_pairs_ptr(from, at),
-                                _ => simd.load_float_quads_ptr(from, at),
-                            };
-                            sum = simd.fma(a, simd.load_ptr(weights.add(tap * S::LANES)), sum);
-                            sum =
-                                simd.fma(b, simd.load_ptr(weights.add((tap + 1) * S::LANES)), sum);
-                        }
-                        simd.store_ptr(out.add(i * S::LANES), sum);
-                    }
-                    _ => {
-                        for tap in 0..taps {
-                            let v =
-                                simd.load_float_blocks_ptr(from.wrapping_add(tap * channels), at);
-                            sum = simd.fma(v, simd.load_ptr(weights.add(tap * S::LANES)), sum);
-                        }
-                        let to = out.add(i * S::BLOCKS * channels);
-                        simd.store_float_blocks_ptr(to, channels, sum);
-                    }
+        let quick = self.careful.clamp(vectors.start, vectors.end);
+        let split = (quick - vectors.start) * self.pixels * self.dst.channels;
+        let parts = [
+            ([row, next], vectors.start..quick, 0),
+            ([tail; 2], quick..vectors.end, split),
+        ];
+        for (from, vectors, at) in parts {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let out = out.add(at);
+                match (self.dst.channels, self.taps) {
+                    (1, CUBIC) => self.fours(simd, from, vectors, out),
+                    (1, _) => self.pairs::<S, 1>(simd, from, vectors, out),
+                    (2, _) => self.pairs::<S, 2>(simd, from, vectors, out),
+                    (_, CUBIC) => self.blocks::<S, CUBIC>(simd, from, vectors, out),
+                    _ => self.blocks::<S, 0>(simd, from, vectors, out),
                 }
+            }
+        }
+    }
+
+    /// Four taps of one channel.
+    ///
+    /// # Safety
+    /// The taps of these vectors are readable in the first of `from`; `out` has room.
+    #[inline(always)]
+    unsafe fn fours<S: Narrow>(
+        &self,
+        simd: S,
+        [from, next]: [*const f32; 2],
+        vectors: Range<usize>,
+        mut out: *mut f32,
+    ) {
+        // SAFETY: the plan has offsets and weights for all vectors.
+        unsafe {
+            for vector in vectors {
+                let at = self.offsets.as_ptr().add(vector * S::LANES);
+                let weights = self.weights.as_ptr().add(vector * CUBIC * S::LANES);
+                if self.shrinks {
+                    simd.prefetch(next.wrapping_add(*at as usize));
+                }
+                let mut halves = [simd.zero(); 2];
+                for (i, sum) in halves.iter_mut().enumerate() {
+                    let (a, b) = simd.load_float_quads_ptr(from, at.add(i * S::LANES / 2));
+                    let w = weights.add(2 * i * S::LANES);
+                    *sum = simd.mul(a, simd.load_ptr(w));
+                    *sum = simd.fma(b, simd.load_ptr(w.add(S::LANES)), *sum);
+                }
+                let (even, odd) = simd.deinterleave(halves[0], halves[1]);
+                simd.store_ptr(out, simd.add(even, odd));
+                out = out.add(S::LANES);
+            }
+        }
+    }
+
+    /// Any even number of taps of one or two channels.
+    ///
+    /// # Safety
+    /// As for [`fours`](Self::fours).
+    #[inline(always)]
+    unsafe fn pairs<S: Narrow, const C: usize>(
+        &self,
+        simd: S,
+        [from, next]: [*const f32; 2],
+        vectors: Range<usize>,
+        mut out: *mut f32,
+    ) {
+        // SAFETY: the plan has offsets and weights for all vectors.
+        unsafe {
+            for vector in vectors {
+                let at = self.offsets.as_ptr().add(vector * S::LANES / C);
+                let weights = self.weights.as_ptr().add(vector * self.taps * S::LANES);
+                if self.shrinks {
+                    simd.prefetch(next.wrapping_add(*at as usize));
+                }
+                let mut sum = simd.zero();
+                for tap in (0..self.taps).step_by(2) {
+                    let from = from.wrapping_add(tap * C);
+                    let (a, b) = match C {
+                        1 => simd.load_float_pairs_ptr(from, at),
+                        _ => simd.load_float_quads_ptr(from, at),
+                    };
+                    let w = weights.add(tap * S::LANES);
+                    sum = simd.fma(a, simd.load_ptr(w), sum);
+                    sum = simd.fma(b, simd.load_ptr(w.add(S::LANES)), sum);
+                }
+                simd.store_ptr(out, sum);
+                out = out.add(S::LANES);
+            }
+        }
+    }
+
+    /// `TAPS` taps (zero: as many as there are) of three or four channels.
+    ///
+    /// # Safety
+    /// As for [`fours`](Self::fours).
+    #[inline(always)]
+    unsafe fn blocks<S: Narrow, const TAPS: usize>(
+        &self,
+        simd: S,
+        [from, next]: [*const f32; 2],
+        vectors: Range<usize>,
+        mut out: *mut f32,
+    ) {
+        let channels = self.dst.channels;
+        let taps = if TAPS == 0 { self.taps } else { TAPS };
+        // SAFETY: the plan has offsets and weights for all vectors.
+        unsafe {
+            for vector in vectors {
+                let at = self.offsets.as_ptr().add(vector * S::BLOCKS);
+                let weights = self.weights.as_ptr().add(vector * taps * S::LANES);
+                if self.shrinks {
+                    simd.prefetch(next.wrapping_add(*at as usize));
+                }
+                let mut sum = simd.zero();
+                for tap in 0..taps {
+                    let v = simd.load_float_blocks_ptr(from.wrapping_add(tap * channels), at);
+                    sum = simd.fma(v, simd.load_ptr(weights.add(tap * S::LANES)), sum);
+                }
+                simd.store_float_blocks_ptr(out, channels, sum);
+                out = out.add(S::BLOCKS * channels);
             }
         }
     }
@@ -162,22 +265,52 @@ unsafe fn along_y<S: Narrow>(
     weights: &[f32],
     out: &mut [f32],
 ) {
-    let mut at = 0;
-    while at < out.len() {
-        // SAFETY: the caller's promise; a full store only where there is room.
-        unsafe {
+    let whole = out.len() / S::LANES * S::LANES;
+    let to = out.as_mut_ptr();
+    // SAFETY: the caller's promise; full stores only where there is room.
+    unsafe {
+        let mut at = 0;
+        if let (&[a, b, c, d], &[e, f, g, h]) = (offsets, weights) {
+            let rows = [
+                held.add(a as usize),
+                held.add(b as usize),
+                held.add(c as usize),
+                held.add(d as usize),
+            ];
+            let weights = [simd.splat(e), simd.splat(f), simd.splat(g), simd.splat(h)];
+            while at < whole {
+                let mut sum = simd.mul(simd.load_ptr(rows[0].add(at)), weights[0]);
+                for i in 1..CUBIC {
+                    sum = simd.fma(simd.load_ptr(rows[i].add(at)), weights[i], sum);
+                }
+                simd.store_ptr(to.add(at), sum);
+                at += S::LANES;
+            }
+        }
+        // Several vectors for a weight.
+        while at + VECTORS * S::LANES <= whole {
+            let mut sums = [simd.zero(); VECTORS];
+            for (&offset, &weight) in offsets.iter().zip(weights) {
+                let weight = simd.splat(weight);
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let v = simd.load_ptr(held.add(offset as usize + at + i * S::LANES));
+                    *sum = simd.fma(v, weight, *sum);
+                }
+            }
+            for (i, sum) in sums.into_iter().enumerate() {
+                simd.store_ptr(to.add(at + i * S::LANES), sum);
+            }
+            at += VECTORS * S::LANES;
+        }
+        while at < out.len() {
             let mut sum = simd.zero();
             for (&offset, &weight) in offsets.iter().zip(weights) {
                 let v = simd.load_ptr(held.add(offset as usize + at));
                 sum = simd.fma(v, simd.splat(weight), sum);
             }
-            let to = out.as_mut_ptr().add(at);
-            match out.len() - at {
-                left if left < S::LANES => simd.store_partial_ptr(to, left, sum),
-                _ => simd.store_ptr(to, sum),
-            }
+            simd.store_partial_ptr(to.add(at), out.len() - at, sum);
+            at += S::LANES;
         }
-        at += S::LANES;
     }
 }
 
@@ -210,6 +343,7 @@ impl Producer<f32> for FilterF32<'_> {
         tail.fill(0.0);
         let places = pieces.take::<u64>(ring);
         let in_vector = self.pixels * self.dst.channels;
+        let last_row = self.src.size.height - 1;
         for first in (0..self.vectors).step_by(STRIP) {
             let vectors = first..(first + STRIP).min(self.vectors);
             let start = first * in_vector;
@@ -228,7 +362,8 @@ impl Producer<f32> for FilterF32<'_> {
                     // SAFETY: as planned; the ring has room for a strip and a vector.
                     unsafe {
                         let to = held.add(at % ring * room);
-                        self.along_x(simd, row.as_ptr(), end, vectors.clone(), to);
+                        let next = self.src.row((at + 1).min(last_row)).as_ptr();
+                        self.along_x(simd, [row.as_ptr(), end, next], vectors.clone(), to);
                     }
                 }
                 next = next.max(top + ring);
