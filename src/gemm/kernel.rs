@@ -39,12 +39,12 @@ pub(super) struct Strides {
 /// panels. C and the residual are valid at all rows and columns, nobody else
 /// uses that part of C, and per-line values exist for each row or column.
 pub(super) unsafe fn multiply_block(isa: Isa, block: &Block<'_>) {
-    // SAFETY: the caller's promise.
     let panels = Strides {
         a_row: 0,
         a_k: 0,
         b_k: 0,
     };
+    // SAFETY: the caller's promise.
     dispatch!(isa, simd => unsafe { tiles::<_, false>(simd, block, panels) });
 }
 
