@@ -23,7 +23,7 @@ func TestContext(t *testing.T) {
 	if all, err := NewContext(nil); err != nil || all.NumThreads() < 1 || all.Close() != nil {
 		t.Errorf("no context with the defaults: %v", err)
 	}
-	ok(t, MatMul(ctx, Make[float32](64, 64), Make[float32](64, 64), Make[float32](64, 64)))
+	ok(t, MatMul(ctx, Make[float32](128, 128), Make[float32](128, 128), Make[float32](128, 128)))
 	if ctx.ScratchBytes() <= 0 {
 		t.Errorf("a product took %d bytes of scratch", ctx.ScratchBytes())
 	}
