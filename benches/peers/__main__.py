@@ -3,6 +3,7 @@
 import argparse
 import fnmatch
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -32,7 +33,8 @@ def selected(only: str) -> list:
     from .operators import all_rows
 
     families = all_rows()
-    tokens = [token.strip() for token in only.split(",") if token.strip()]
+    # Names of rows have commas too, with a space behind.
+    tokens = [token for token in re.split(r",(?! )", only) if token]
     if not tokens:
         return [row for rows in families.values() for row in rows]
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import sys
 import threading
+import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -70,9 +71,17 @@ def troubles() -> None:
     def breaks(threads: int):
         raise RuntimeError("broken")
 
+    naps: list[int] = []
+
+    def slow():
+        naps.append(1)
+        time.sleep(1.1)
+        return x
+
     contestants = {
         "omma": lambda threads: returning(lambda: x),
         "numpy": lambda threads: returning(lambda: x.copy()),
+        "numpy slow": lambda threads: returning(slow),
         "numpy wrong": lambda threads: returning(lambda: x + 1),
         "numpy unable": cannot,
         "numpy broken": breaks,
@@ -84,7 +93,8 @@ def troubles() -> None:
     packages.load.cache_clear()
     settings = harness.Settings([1], ["numpy", "faiss"], quick=True)
     outcome = harness.Runner(settings).run(Row("row", "x", lambda: contestants, close(0.5), 0, 80), 1)
-    assert outcome.times.keys() == {"omma", "numpy"} and outcome.best == "numpy"
+    assert outcome.times.keys() == outcome.ratios.keys() | {"omma"} == {"omma", "numpy", "numpy slow"} and outcome.best == "numpy"
+    assert len(naps) == outcome.times["numpy slow"]["rounds"] == 1 and 1.1 <= outcome.times["numpy slow"]["median"] < 10
     assert outcome.mismatches == {"numpy wrong": "largest difference 1, allowed 0.5 + 0 of the value"}, outcome.mismatches
     # scipy was not asked for.
     assert outcome.absent.keys() == {"numpy unable", "numpy broken", "numpy breaking", "faiss"}, outcome.absent

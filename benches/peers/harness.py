@@ -3,7 +3,8 @@
 In each round every contestant has one turn, in an order that moves on by one from round to round; a slow moment of the
 machine hits all of them. A turn begins when the threads of the one before have come to rest, with a call that
 is not counted (when calls are short), and then times so many calls at once that they take a millisecond
-or more. The ratio of two contestants is the median of the ratios of their turns in the same round.
+or more. The ratio of two contestants is the median of the ratios of their turns in the same round. Who takes
+seconds has no turn but the call that was compared: noise is small beside it, and rounds of it would be all of a run.
 """
 
 import contextlib
@@ -42,6 +43,11 @@ class Settings:
     def fewest_rounds(self) -> int:
         """Up to twice the budget."""
         return FEWEST_ROUNDS if self.quick else 7
+
+    @property
+    def patience(self) -> float:
+        """Seconds a call from which the compared call of a peer is its only one."""
+        return 1.0 if self.quick else 10.0
 
     @property
     def too_slow(self) -> float:
@@ -155,15 +161,17 @@ class Runner:
         # A context of its own, so that what it holds is what this row needs.
         context.cache_clear()
         contestants = self.contestants(row, threads, outcome)
-        calls = self.compare(row, contestants, outcome)
+        calls, once = self.compare(row, contestants, outcome)
         outcome.scratch = context(threads).scratch_bytes
         if "omma" not in calls:
             return outcome
         budget = settings.budget(row) * len(calls)
         samples = measure(calls, budget, settings.fewest_rounds)
         ours = samples["omma"]
+        rounds = {label: len(theirs) for label, theirs in samples.items()} | dict.fromkeys(once, 1)
+        samples |= {label: [seconds] * len(ours) for label, seconds in once.items()}
         for label, theirs in samples.items():
-            outcome.times[label] = quartiles(theirs) | {"rounds": len(theirs)}
+            outcome.times[label] = quartiles(theirs) | {"rounds": rounds[label]}
             if label != "omma":
                 outcome.ratios[label] = quartiles([b / a for a, b in zip(ours, theirs, strict=True)])
             median = outcome.times[label]["median"]
@@ -194,21 +202,30 @@ class Runner:
                 outcome.absent[label] = str(error) if isinstance(error, NotApplicable) else f"{type(error).__name__}: {error}"
         return made
 
-    def compare(self, row: Row, contestants: Mapping[str, Contestant], outcome: Outcome) -> dict[str, Callable[[], Any]]:
-        """Whose results are those of omma may be timed."""
+    def compare(
+        self, row: Row, contestants: Mapping[str, Contestant], outcome: Outcome
+    ) -> tuple[dict[str, Callable[[], Any]], dict[str, float]]:
+        """Whose results are those of omma may be timed; and the seconds of those who have had their only call."""
         ours = contestants["omma"].result()
         calls = {"omma": contestants["omma"].call}
+        once = {}
         for label, contestant in contestants.items():
             if label == "omma":
                 continue
+            rest()
+            start = time.perf_counter()
             try:
                 theirs = contestant.result()
             except Exception as error:
                 outcome.absent[label] = f"{type(error).__name__}: {error}"
                 continue
+            seconds = time.perf_counter() - start
             try:
                 outcome.agreement[label] = row.agree(ours, theirs)
-                calls[label] = contestant.call
+                if seconds > self.settings.patience:
+                    once[label] = seconds
+                else:
+                    calls[label] = contestant.call
             except Mismatch as error:
                 outcome.mismatches[label] = str(error)
-        return calls
+        return calls, once

@@ -76,7 +76,16 @@ def nms(n: int, name: str, axis: str = "", size: float = 0, of: Scene = scene) -
             out, ctx = np.empty(n, np.int64), context(threads)
             return returning(lambda: omma.nms(boxes, scores, THRESHOLD, out=out, ctx=ctx), np.copy)
 
+        def patient() -> None:
+            if n > 50_000:
+                raise NotApplicable("a call would take minutes")
+
+        def numpy(threads: int) -> Contestant:
+            patient()
+            return returning(lambda: numpy_nms(boxes, scores, THRESHOLD))
+
         def opencv(threads: int) -> Contestant:
+            patient()
             run = packages.load("opencv").dnn.NMSBoxes
             rectangles = corner_and_size(boxes)
             return returning(lambda: run(rectangles, scores, 0.0, THRESHOLD))
@@ -96,7 +105,7 @@ def nms(n: int, name: str, axis: str = "", size: float = 0, of: Scene = scene) -
 
         return {
             "omma": omma,
-            "numpy": lambda threads: returning(lambda: numpy_nms(boxes, scores, THRESHOLD)),
+            "numpy": numpy,
             "opencv": opencv,
             "onnxruntime": onnxruntime,
             "torchvision": torchvision,
