@@ -138,7 +138,20 @@ unsafe fn tiles<S: Simd, const IN_PLACE: bool>(simd: S, block: &Block<'_>, strid
     let mut stack = Stack(MaybeUninit::uninit());
     let clamp = clamp(block.store.epilogue);
     let residual = block.store.epilogue.and_then(|e| e.residual);
-    for column in (block.columns.0..block.columns.1).step_by(size.nr) {
+    let mut start = block.columns.0;
+    // SAFETY: the promise of `multiply_block`.
+    unsafe {
+        match block.rows.1 - block.rows.0 {
+            1 if !IN_PLACE => {
+                start = abreast::<S, 1, 4>(simd, block, start, &mut stack);
+                start = abreast::<S, 1, 2>(simd, block, start, &mut stack);
+            }
+            2 if !IN_PLACE => start = abreast::<S, 2, 3>(simd, block, start, &mut stack),
+            3 if !IN_PLACE => start = abreast::<S, 3, 2>(simd, block, start, &mut stack),
+            _ => {}
+        }
+    }
+    for column in (start..block.columns.1).step_by(size.nr) {
         let columns = size.nr.min(block.columns.1 - column);
         let vectors = columns.div_ceil(S::LANES);
         let (c, together) = block.store.out.layout.locate(block.rows.0, column);
@@ -193,6 +206,72 @@ unsafe fn tiles<S: Simd, const IN_PLACE: bool>(simd: S, block: &Block<'_>, strid
             }
         }
     }
+}
+
+/// Blocks of a few rows read B faster than they multiply, and a CPU reads several streams faster than one (four: 25 GB/s from
+/// memory where one has 17): `P` whole panels side by side from column `start` on, as long as there are as many.
+/// Returns the first column that is left.
+///
+/// # Safety
+/// As [`multiply_block`], for a block of `MR` rows.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+unsafe fn abreast<S: Simd, const MR: usize, const P: usize>(
+    simd: S,
+    block: &Block<'_>,
+    start: usize,
+    stack: &mut Stack,
+) -> usize {
+    /// Vectors of the widest panel, that of NEON.
+    const NV: usize = 3;
+    let size = const { tile(S::TIER) };
+    let vectors = size.nr / S::LANES;
+    const { assert!(tile(S::TIER).nr <= NV * S::LANES && MR * P * tile(S::TIER).nr <= TILE_FLOATS) };
+    let mut column = start;
+    while column + P * size.nr <= block.columns.1 {
+        let panel = block.depth * size.nr;
+        let mut a = block.a;
+        let mut b = block
+            .b
+            .wrapping_add((column - block.columns.0) * block.depth);
+        let mut acc = [[[simd.zero(); NV]; MR]; P];
+        // SAFETY: P panels of `depth` steps, MR rows of A, and the stack has room for them.
+        unsafe {
+            for _ in 0..block.depth {
+                let mut left = [simd.zero(); MR];
+                for r in 0..MR {
+                    left[r] = simd.splat(*a.add(r));
+                }
+                for p in 0..P {
+                    for v in 0..vectors {
+                        let row = simd.load_ptr(b.add(p * panel + v * S::LANES));
+                        for r in 0..MR {
+                            acc[p][r][v] = simd.fma(left[r], row, acc[p][r][v]);
+                        }
+                    }
+                }
+                a = a.add(size.mr);
+                b = b.add(size.nr);
+            }
+            for p in 0..P {
+                for r in 0..MR {
+                    for v in 0..vectors {
+                        let at = (r * P + p) * size.nr + v * S::LANES;
+                        simd.store_ptr(stack.ptr_mut().add(at), acc[p][r][v]);
+                    }
+                }
+            }
+            let place = Place {
+                row: block.rows.0,
+                column,
+                rows: MR,
+                columns: P * size.nr,
+            };
+            finish(simd, &block.store, &place, stack, P * size.nr);
+        }
+        column += P * size.nr;
+    }
+    column
 }
 
 /// A tile in memory; as wide as a full tile. Of its rows and vectors those are
