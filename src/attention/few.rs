@@ -4,7 +4,8 @@
 //! multiply-adds and not again, so the time is that of reading them, once, in the order in
 //! which they lie. Lanes run along the elements of a key (a dot product) and of a value (a weighted sum of
 //! rows); four keys, or values, are taken together, so that the row that they meet is
-//! loaded once for them, and four streams of memory are under way.
+//! loaded once for them. They are a quarter of a tile apart: a CPU reads four streams faster than one (25 GB/s from
+//! memory where one has 17), but neighbours in one page are one stream to it.
 
 use super::problem::{Part, Problem, base_of, masked};
 use crate::simd::{Simd, math};
@@ -190,22 +191,23 @@ unsafe fn logits<S: Simd, const R: usize>(
     dim: usize,
     weights: *mut f32,
 ) {
-    let mut key = 0;
+    let quarter = count / TOGETHER;
     // SAFETY: the caller's promise.
     unsafe {
-        while count - key >= TOGETHER {
+        for key in 0..quarter {
             let keys = keys.wrapping_offset(key as isize * stride);
-            dots::<S, TOGETHER, R>(simd, keys, stride, queries, pitch, dim, weights.add(key));
-            key += TOGETHER;
+            let apart = (quarter as isize * stride, quarter);
+            dots::<S, TOGETHER, R>(simd, keys, apart, queries, pitch, dim, weights.add(key));
         }
-        while key < count {
+        for key in TOGETHER * quarter..count {
             let keys = keys.wrapping_offset(key as isize * stride);
-            dots::<S, 1, R>(simd, keys, stride, queries, pitch, dim, weights.add(key));
-            key += 1;
+            dots::<S, 1, R>(simd, keys, (0, 0), queries, pitch, dim, weights.add(key));
         }
     }
 }
 
+/// `apart` is the distance of the keys in memory and that of their weights.
+///
 /// # Safety
 /// As [`logits`], for `K` keys.
 #[inline(always)]
@@ -213,7 +215,7 @@ unsafe fn logits<S: Simd, const R: usize>(
 unsafe fn dots<S: Simd, const K: usize, const R: usize>(
     simd: S,
     keys: *const f32,
-    stride: isize,
+    apart: (isize, usize),
     queries: *const f32,
     pitch: usize,
     dim: usize,
@@ -222,7 +224,7 @@ unsafe fn dots<S: Simd, const K: usize, const R: usize>(
     let mut acc = [[simd.zero(); R]; K];
     let mut lines = [keys; K];
     for k in 0..K {
-        lines[k] = keys.wrapping_offset(k as isize * stride);
+        lines[k] = keys.wrapping_offset(k as isize * apart.0);
     }
     macro_rules! step {
         ($at:expr, $from:ident => $load:expr) => {
@@ -251,7 +253,7 @@ unsafe fn dots<S: Simd, const K: usize, const R: usize>(
         }
         for k in 0..K {
             for r in 0..R {
-                *weights.add(r * KEYS + k) = simd.reduce_add(acc[k][r]);
+                *weights.add(r * KEYS + k * apart.1) = simd.reduce_add(acc[k][r]);
             }
         }
     }
@@ -312,22 +314,23 @@ unsafe fn sums<S: Simd, const R: usize>(
     columns: usize,
     out: *mut f32,
 ) {
-    let mut key = 0;
+    let quarter = count / TOGETHER;
     // SAFETY: the caller's promise.
     unsafe {
-        while count - key >= TOGETHER {
+        for key in 0..quarter {
             let values = values.wrapping_offset(key as isize * stride);
-            add_lines::<S, TOGETHER, R>(simd, values, stride, weights.add(key), columns, out);
-            key += TOGETHER;
+            let apart = (quarter as isize * stride, quarter);
+            add_lines::<S, TOGETHER, R>(simd, values, apart, weights.add(key), columns, out);
         }
-        while key < count {
+        for key in TOGETHER * quarter..count {
             let values = values.wrapping_offset(key as isize * stride);
-            add_lines::<S, 1, R>(simd, values, stride, weights.add(key), columns, out);
-            key += 1;
+            add_lines::<S, 1, R>(simd, values, (0, 0), weights.add(key), columns, out);
         }
     }
 }
 
+/// `apart` is the distance of the values in memory and that of their weights.
+///
 /// # Safety
 /// As [`sums`], for `K` values.
 #[inline(always)]
@@ -335,7 +338,7 @@ unsafe fn sums<S: Simd, const R: usize>(
 unsafe fn add_lines<S: Simd, const K: usize, const R: usize>(
     simd: S,
     values: *const f32,
-    stride: isize,
+    apart: (isize, usize),
     weights: *const f32,
     columns: usize,
     out: *mut f32,
@@ -345,9 +348,9 @@ unsafe fn add_lines<S: Simd, const K: usize, const R: usize>(
         let mut factor = [[simd.zero(); K]; R];
         let mut lines = [values; K];
         for k in 0..K {
-            lines[k] = values.wrapping_offset(k as isize * stride);
+            lines[k] = values.wrapping_offset(k as isize * apart.0);
             for r in 0..R {
-                factor[r][k] = simd.splat(*weights.add(r * KEYS + k));
+                factor[r][k] = simd.splat(*weights.add(r * KEYS + k * apart.1));
             }
         }
         let mut c = 0;
@@ -401,7 +404,7 @@ unsafe fn visible_sums<S: Simd>(
             if weight != 0.0 {
                 let values = values.wrapping_offset(key as isize * stride);
                 // SAFETY: one value, one weight, one row.
-                unsafe { add_lines::<S, 1, 1>(simd, values, stride, &weight, columns, out) };
+                unsafe { add_lines::<S, 1, 1>(simd, values, (0, 0), &weight, columns, out) };
             }
         }
     }
