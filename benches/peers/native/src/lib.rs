@@ -59,12 +59,19 @@ pub extern "C" fn omma_peers_peak(threads: usize, seconds: f64) -> f64 {
     })
 }
 
+/// The sum of all words, read in `STREAMS` streams: a CPU may read several faster than one.
 #[inline(always)]
-fn add_all(data: &[u64]) -> u64 {
-    let mut sums = [0u64; 64];
-    for block in data.chunks_exact(64) {
-        for (sum, value) in sums.iter_mut().zip(block) {
-            *sum = sum.wrapping_add(*value);
+fn add_all<const STREAMS: usize>(data: &[u64]) -> u64 {
+    const BLOCK: usize = 64;
+    let each = BLOCK / STREAMS;
+    let part = data.len() / STREAMS;
+    let mut sums = [0u64; BLOCK];
+    for at in (0..part / each * each).step_by(each) {
+        for (stream, sums) in sums.chunks_exact_mut(each).enumerate() {
+            let block = &data[stream * part + at..][..each];
+            for (sum, value) in sums.iter_mut().zip(block) {
+                *sum = sum.wrapping_add(*value);
+            }
         }
     }
     sums.into_iter().fold(0, u64::wrapping_add)
@@ -72,21 +79,21 @@ fn add_all(data: &[u64]) -> u64 {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn add_all_avx2(data: &[u64]) -> u64 {
-    add_all(data)
+fn add_all_avx2<const STREAMS: usize>(data: &[u64]) -> u64 {
+    add_all::<STREAMS>(data)
 }
 
-fn sum(data: &[u64]) -> u64 {
+fn sum<const STREAMS: usize>(data: &[u64]) -> u64 {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
         // SAFETY: just detected.
-        return unsafe { add_all_avx2(data) };
+        return unsafe { add_all_avx2::<STREAMS>(data) };
     }
-    add_all(data)
+    add_all::<STREAMS>(data)
 }
 
-/// Bytes per second that move when `bytes` bytes in all are touched again and again: the larger of reading them,
-/// and of copying one half to the other (read and written bytes both count).
+/// Bytes per second that move when `bytes` bytes in all are touched again and again: the largest of reading them in one stream and
+/// in four, and of copying one half to the other (read and written bytes both count).
 #[unsafe(no_mangle)]
 pub extern "C" fn omma_peers_bandwidth(threads: usize, bytes: usize, seconds: f64) -> f64 {
     let threads = at_once(threads);
@@ -101,18 +108,22 @@ pub extern "C" fn omma_peers_bandwidth(threads: usize, bytes: usize, seconds: f6
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     };
-    let read = rate(threads, seconds / 2.0, |thread| {
-        black_box(sum(black_box(&lock(thread)[..])));
+    let read = rate(threads, seconds / 3.0, |thread| {
+        black_box(sum::<1>(black_box(&lock(thread)[..])));
         moved
     });
-    let copied = rate(threads, seconds / 2.0, |thread| {
+    let streams = rate(threads, seconds / 3.0, |thread| {
+        black_box(sum::<4>(black_box(&lock(thread)[..])));
+        moved
+    });
+    let copied = rate(threads, seconds / 3.0, |thread| {
         let mut buffer = lock(thread);
         let (to, from) = buffer.split_at_mut(words / 2);
         to.copy_from_slice(black_box(from));
         black_box(to);
         moved
     });
-    read.max(copied)
+    read.max(streams).max(copied)
 }
 
 /// `c = a b` for compact matrices (m, k), (k, n) and (m, n) by `matrixmultiply`, on the calling thread.
