@@ -3,7 +3,7 @@
 mod common;
 mod image_support;
 
-use common::{Random, cases, context, isas};
+use common::{Random, cases, context, isas, quick};
 use image_support::*;
 use omma::error::Status;
 use omma::image::{Coordinates, ImageToTensor, Interpolation, Resize, image_to_tensor, resize};
@@ -371,5 +371,35 @@ fn antialias_is_for_linear_and_cubic() {
             "{}",
             error.message()
         );
+    }
+}
+
+/// Outputs that no cache holds take other stores, in rows that begin anywhere: source rows that are all the same make destination
+/// rows that are all the same.
+#[test]
+fn large_outputs_are_those_of_small_ones() {
+    let linear = Resize {
+        antialias: false,
+        ..WIDE_LINEAR
+    };
+    let (h0, w0, w1) = (9, 61, 1021);
+    for isa in isas() {
+        let ctx = context(isa, 1);
+        for channels in if quick() { 3..=3 } else { 1..=4 } {
+            let line = f32::noise(w0 * channels, 3);
+            let image = line.repeat(h0);
+            // Above three million floats.
+            let h1 = (3 << 20) / (w1 * channels) + 2;
+            for options in [linear, CUBIC] {
+                let small = run(&ctx, &options, &image, [h0, w0, 1, w1, channels]);
+                let mut out = Guarded::<f32>::new(h1 * w1 * channels, true);
+                let to = view_mut(&mut out, &[h1, w1, channels]);
+                resize(&ctx, &options, view(&image, &[h0, w0, channels]), to).unwrap();
+                for (y, row) in out.chunks_exact(small.len()).enumerate() {
+                    let same = row.iter().zip(&small).all(|(&a, &b)| close(a, b, 1e-4));
+                    assert!(same, "{isa:?} {options:?}, {channels} channels, row {y}");
+                }
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@
 
 use super::axis::Axis;
 use super::pixels::{Lent, Pieces, Rows, Size};
-use super::rows::{Held, Producer, Sink};
+use super::rows::{Held, Producer, Sink, aligned, past_caches};
 use crate::error::Result;
 use crate::runtime::Context;
 use crate::simd::Narrow;
@@ -36,6 +36,8 @@ pub(super) struct LinearF32<'a> {
     careful: usize,
     /// Source rows are longer than destination rows: what takes the time is to fetch them.
     shrinks: bool,
+    /// The destination is larger than the caches.
+    past_caches: bool,
 }
 
 impl<'a> LinearF32<'a> {
@@ -57,6 +59,7 @@ impl<'a> LinearF32<'a> {
             weights: ctx.scratch((dst.width + MORE) * copies)?,
             careful: dst.width,
             shrinks: src.size.width > dst.width,
+            past_caches: past_caches(dst),
         };
         let last = src.size.width.saturating_sub(2);
         for (x, offset) in plan.offsets.iter_mut().enumerate() {
@@ -186,26 +189,42 @@ fn lerp<S: Narrow>(simd: S, (a, b): (S::F32, S::F32), w0: S::F32, w1: S::F32) ->
     simd.fma(b, w1, simd.mul(a, w0))
 }
 
-/// Joins two rows along y.
+/// Joins two rows along y; `STREAM` past the caches.
 ///
 /// # Safety
-/// Both rows hold whole vectors for all of `out`.
+/// Both rows hold whole vectors for all of `out`, wherever in it these begin.
 #[inline(always)]
-unsafe fn along_y<S: Narrow>(simd: S, rows: [*const f32; 2], fraction: f32, out: &mut [f32]) {
+unsafe fn along_y<S: Narrow, const STREAM: bool>(
+    simd: S,
+    rows: [*const f32; 2],
+    fraction: f32,
+    out: &mut [f32],
+) {
     let (w0, w1) = (simd.splat(1.0 - fraction), simd.splat(fraction));
-    let whole = out.len() / S::LANES * S::LANES;
-    // SAFETY: the caller's promise; full stores only where there is room.
+    let (to, len) = (out.as_mut_ptr(), out.len());
+    // SAFETY: the caller's promise; full stores only where there is room, and streaming ones where they are aligned.
     unsafe {
-        for at in (0..out.len()).step_by(S::LANES) {
+        let joined = |at: usize| {
             let taps = (
                 simd.load_ptr(rows[0].add(at)),
                 simd.load_ptr(rows[1].add(at)),
             );
-            let v = lerp(simd, taps, w0, w1);
-            match at < whole {
-                true => simd.store_ptr(out.as_mut_ptr().add(at), v),
-                false => simd.store_partial_ptr(out.as_mut_ptr().add(at), out.len() - at, v),
+            lerp(simd, taps, w0, w1)
+        };
+        let mut at = 0;
+        if STREAM && len >= S::LANES {
+            simd.store_ptr(to, joined(0));
+            at = aligned::<S>(to);
+        }
+        while at + S::LANES <= len {
+            match STREAM {
+                true => simd.store_streaming_ptr(to.add(at), joined(at)),
+                false => simd.store_ptr(to.add(at), joined(at)),
             }
+            at += S::LANES;
+        }
+        if at < len {
+            simd.store_partial_ptr(to.add(at), len - at, joined(at));
         }
     }
 }
@@ -243,6 +262,7 @@ impl Producer<f32> for LinearF32<'_> {
         let held = [0, 1].map(|_| pieces.take::<f32>(self.room()).as_mut_ptr());
         let doubled = pieces.take::<f32>(2 * self.src.size.channels);
         let strip = self.strip();
+        let stream = K::DIRECT && self.past_caches;
         for start in (0..self.row).step_by(strip) {
             let len = strip.min(self.row - start);
             let mut holds = Held::new();
@@ -280,11 +300,17 @@ impl Producer<f32> for LinearF32<'_> {
                 // SAFETY: both rows hold the strip; the run is this task's own.
                 unsafe {
                     let run = sink.place(y, start, len, spare);
-                    along_y(simd, from, tap.fraction, run);
+                    match stream {
+                        true => along_y::<S, true>(simd, from, tap.fraction, run),
+                        false => along_y::<S, false>(simd, from, tap.fraction, run),
+                    }
                     let run: *const [f32] = run;
                     sink.finish(simd, y, start, &*run);
                 }
             }
+        }
+        if stream {
+            simd.finish_streaming();
         }
     }
 }

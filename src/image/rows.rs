@@ -1,9 +1,9 @@
 //! Bands of rows as tasks, and how a row gets from who makes it to where it belongs.
 
-use super::pixels::{Rows, RowsMut};
+use super::pixels::{Rows, RowsMut, Size};
 use crate::error::Result;
 use crate::runtime::Context;
-use crate::simd::{Narrow, dispatch};
+use crate::simd::{Narrow, Simd, dispatch};
 use crate::tensor::Element;
 use std::ops::Range;
 
@@ -29,6 +29,8 @@ pub(super) trait Producer<T: Element>: Sync {
 /// Takes finished runs of samples. A run begins and ends with a whole pixel
 /// (when there are at most four channels).
 pub(super) trait Sink<T: Element>: Sync {
+    /// Whether `place` is in the output, and `finish` does not read it.
+    const DIRECT: bool;
     /// Bytes of scratch that a band needs for runs of at most this length.
     fn scratch(&self, longest_run: usize) -> usize;
     /// Where the run of `len` samples from `start` on of row `y` is to be written.
@@ -51,6 +53,7 @@ pub(super) trait Sink<T: Element>: Sync {
 
 /// A run goes straight to the output.
 impl<T: Element> Sink<T> for RowsMut<'_, T> {
+    const DIRECT: bool = true;
     fn scratch(&self, _longest_run: usize) -> usize {
         0
     }
@@ -119,6 +122,19 @@ impl Held {
         self.0[halves[1]] = wanted[1];
         (halves, missing)
     }
+}
+
+/// Whether an output of floats is so large that little of it is left in the caches when it is done: stores that go past them save
+/// reading its lines, a fifth of the time of 1920 x 1080 to 3840 x 2160. Below 12 MB they gain nothing or lose.
+pub(super) fn past_caches(dst: Size) -> bool {
+    const FLOATS: usize = 3 << 20;
+    dst.height.saturating_mul(dst.row()) >= FLOATS
+}
+
+/// Floats from `ptr` to the first place at or after it that a vector is aligned at.
+#[inline(always)]
+pub(super) fn aligned<S: Simd>(ptr: *const f32) -> usize {
+    (ptr as usize).wrapping_neg() / size_of::<f32>() % S::LANES
 }
 
 /// The rows of a band when `height` rows of `row` samples are to be made: enough

@@ -378,6 +378,7 @@ impl<T: Rearrange> Tensor<'_, T> {
 }
 
 impl<T: Rearrange> Sink<T> for Tensor<'_, T> {
+    const DIRECT: bool = false;
     fn scratch(&self, longest_run: usize) -> usize {
         Pieces::bytes::<T>(longest_run)
     }

@@ -173,6 +173,16 @@ impl Simd for Avx512 {
         unsafe { _mm512_srav_epi32(a, _mm512_set1_epi32(BITS)) }
     }
     #[inline(always)]
+    unsafe fn store_streaming_ptr(self, ptr: *mut f32, v: Self::F32) {
+        // SAFETY: the token proves AVX-512; room and alignment are the caller's promise.
+        unsafe { _mm512_stream_ps(ptr, v) }
+    }
+    #[inline(always)]
+    fn finish_streaming(self) {
+        // SAFETY: the token proves SSE.
+        unsafe { _mm_sfence() }
+    }
+    #[inline(always)]
     fn prefetch(self, ptr: *const f32) {
         // SAFETY: the token proves SSE; a prefetch reads nothing that the program sees, and faults never.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr.cast()) }

@@ -162,6 +162,21 @@ pub trait Simd: Copy + Send + Sync + 'static {
         let _ = ptr;
     }
 
+    /// Stores `LANES` floats past the caches, where the tier can: for large results, of which a plain store
+    /// would first read every line. Other threads see them after [`finish_streaming`](Simd::finish_streaming).
+    ///
+    /// # Safety
+    /// `ptr` is valid for writing `LANES` floats and aligned to as many.
+    #[inline(always)]
+    unsafe fn store_streaming_ptr(self, ptr: *mut f32, v: Self::F32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store_ptr(ptr, v) }
+    }
+
+    /// Due after the last of the streaming stores of a task.
+    #[inline(always)]
+    fn finish_streaming(self) {}
+
     /// Loads the first `LANES` floats of `src`; panics when there are fewer.
     #[inline(always)]
     fn load(self, src: &[f32]) -> Self::F32 {

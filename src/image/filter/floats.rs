@@ -6,7 +6,7 @@
 //! what is left is to add up the even and the odd ones. The next source row is asked for while one is filtered.
 
 use super::super::pixels::{Lent, Pieces, Rows, Size};
-use super::super::rows::{Producer, Sink};
+use super::super::rows::{Producer, Sink, aligned, past_caches};
 use super::Taps;
 use crate::error::Result;
 use crate::runtime::Context;
@@ -43,6 +43,8 @@ pub(super) struct FilterF32<'a> {
     tail: usize,
     /// Source rows are longer than destination rows: what takes the time is to fetch them.
     shrinks: bool,
+    /// The destination is larger than the caches.
+    past_caches: bool,
 }
 
 impl<'a> FilterF32<'a> {
@@ -76,6 +78,7 @@ impl<'a> FilterF32<'a> {
             careful: vectors,
             tail: src.size.row(),
             shrinks: src.size.width > dst.width,
+            past_caches: past_caches(dst),
         };
         plan.weights.fill(0.0);
         let mut row: Lent<'_, f32> = ctx.scratch(taps.min(src.size.width))?;
@@ -253,21 +256,20 @@ impl<'a> FilterF32<'a> {
     }
 }
 
-/// Joins rows along y.
+/// Joins rows along y; `STREAM` past the caches, where there are four of them.
 ///
 /// # Safety
-/// The rows, `offsets` from `held`, are readable for whole vectors of `out`.
+/// The rows, `offsets` from `held`, are readable for whole vectors of `out`, wherever in it these begin.
 #[inline(always)]
-unsafe fn along_y<S: Narrow>(
+unsafe fn along_y<S: Narrow, const STREAM: bool>(
     simd: S,
     held: *const f32,
     offsets: &[u64],
     weights: &[f32],
     out: &mut [f32],
 ) {
-    let whole = out.len() / S::LANES * S::LANES;
-    let to = out.as_mut_ptr();
-    // SAFETY: the caller's promise; full stores only where there is room.
+    let (to, len) = (out.as_mut_ptr(), out.len());
+    // SAFETY: the caller's promise; full stores only where there is room, and streaming ones where they are aligned.
     unsafe {
         let mut at = 0;
         if let (&[a, b, c, d], &[e, f, g, h]) = (offsets, weights) {
@@ -278,17 +280,27 @@ unsafe fn along_y<S: Narrow>(
                 held.add(d as usize),
             ];
             let weights = [simd.splat(e), simd.splat(f), simd.splat(g), simd.splat(h)];
-            while at < whole {
+            let joined = |at: usize| {
                 let mut sum = simd.mul(simd.load_ptr(rows[0].add(at)), weights[0]);
                 for i in 1..CUBIC {
                     sum = simd.fma(simd.load_ptr(rows[i].add(at)), weights[i], sum);
                 }
-                simd.store_ptr(to.add(at), sum);
+                sum
+            };
+            if STREAM && len >= S::LANES {
+                simd.store_ptr(to, joined(0));
+                at = aligned::<S>(to);
+            }
+            while at + S::LANES <= len {
+                match STREAM {
+                    true => simd.store_streaming_ptr(to.add(at), joined(at)),
+                    false => simd.store_ptr(to.add(at), joined(at)),
+                }
                 at += S::LANES;
             }
         }
         // Several vectors for a weight.
-        while at + VECTORS * S::LANES <= whole {
+        while at + VECTORS * S::LANES <= len {
             let mut sums = [simd.zero(); VECTORS];
             for (&offset, &weight) in offsets.iter().zip(weights) {
                 let weight = simd.splat(weight);
@@ -302,13 +314,13 @@ unsafe fn along_y<S: Narrow>(
             }
             at += VECTORS * S::LANES;
         }
-        while at < out.len() {
+        while at < len {
             let mut sum = simd.zero();
             for (&offset, &weight) in offsets.iter().zip(weights) {
                 let v = simd.load_ptr(held.add(offset as usize + at));
                 sum = simd.fma(v, simd.splat(weight), sum);
             }
-            simd.store_partial_ptr(to.add(at), out.len() - at, sum);
+            simd.store_partial_ptr(to.add(at), len - at, sum);
             at += S::LANES;
         }
     }
@@ -344,6 +356,7 @@ impl Producer<f32> for FilterF32<'_> {
         let places = pieces.take::<u64>(ring);
         let in_vector = self.pixels * self.dst.channels;
         let last_row = self.src.size.height - 1;
+        let stream = K::DIRECT && self.past_caches;
         for first in (0..self.vectors).step_by(STRIP) {
             let vectors = first..(first + STRIP).min(self.vectors);
             let start = first * in_vector;
@@ -373,11 +386,17 @@ impl Producer<f32> for FilterF32<'_> {
                 // SAFETY: the ring holds these rows; the run is this task's own.
                 unsafe {
                     let run = sink.place(y, start, len, spare);
-                    along_y(simd, held, places, weights, run);
+                    match stream {
+                        true => along_y::<S, true>(simd, held, places, weights, run),
+                        false => along_y::<S, false>(simd, held, places, weights, run),
+                    }
                     let run: *const [f32] = run;
                     sink.finish(simd, y, start, &*run);
                 }
             }
+        }
+        if stream {
+            simd.finish_streaming();
         }
     }
 }

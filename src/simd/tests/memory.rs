@@ -43,6 +43,7 @@ fn stores<S: Simd>(simd: S) {
     let (v, f) = (integers(simd, &values), floats(simd, &as_floats(&values)));
     let mut memory = Guarded::new(CANARY);
     let all = bytes_of(&values);
+    let mut aligned = 0;
     for ptr in places(&memory, all.len()) {
         // SAFETY: LANES elements are writable at every place.
         unsafe { simd.store_ptr(ptr.cast(), f) };
@@ -50,7 +51,15 @@ fn stores<S: Simd>(simd: S) {
         // SAFETY: as above.
         unsafe { simd.store_i32_ptr(ptr.cast(), v) };
         only_holds(&mut memory, ptr, &all, "store_i32_ptr");
+        if (ptr as usize).is_multiple_of(all.len()) {
+            // SAFETY: as above, and aligned.
+            unsafe { simd.store_streaming_ptr(ptr.cast(), f) };
+            simd.finish_streaming();
+            only_holds(&mut memory, ptr, &all, "store_streaming_ptr");
+            aligned += 1;
+        }
     }
+    assert!(aligned > 0);
     for count in (0..=S::LANES + 1).chain([1000, usize::MAX]) {
         let stored = count.min(S::LANES);
         for ptr in places(&memory, 4 * stored) {
