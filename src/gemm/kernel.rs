@@ -201,7 +201,7 @@ unsafe fn tiles<S: Simd, const IN_PLACE: bool>(simd: S, block: &Block<'_>, strid
                     _ => tile_of::<S, 3, IN_PLACE>(simd, block, &spot, clamp, &mut stack),
                 };
                 if !stored {
-                    finish(simd, &block.store, &spot.at, &stack, size.nr);
+                    finish(simd, &block.store, &spot.at, stack.ptr(), size.nr);
                 }
             }
         }
@@ -267,7 +267,7 @@ unsafe fn abreast<S: Simd, const MR: usize, const P: usize>(
                 rows: MR,
                 columns: P * size.nr,
             };
-            finish(simd, &block.store, &place, stack, P * size.nr);
+            finish(simd, &block.store, &place, stack.ptr(), P * size.nr);
         }
         column += P * size.nr;
     }
@@ -526,17 +526,17 @@ unsafe fn sum<S: Simd, const MR: usize, const NV: usize, const IN_PLACE: bool>(
     true
 }
 
-/// Stores a tile from the stack: any epilogue, any number of columns, across groups.
+/// Stores sums from memory: any epilogue, any number of columns, across groups.
 ///
 /// # Safety
 /// As [`multiply_block`] for `rows` and `columns` from (`row`, `column`) on, whose sums
-/// are on the stack, rows `pitch` apart.
+/// are at `sums`, rows `pitch` apart.
 #[inline(always)]
 pub(super) unsafe fn finish<S: Simd>(
     simd: S,
     store: &Store<'_>,
     spot: &Place,
-    stack: &Stack,
+    sums: *const f32,
     pitch: usize,
 ) {
     let activation = store.epilogue.map_or(Activation::None, |e| e.activation);
@@ -559,7 +559,7 @@ pub(super) unsafe fn finish<S: Simd>(
                     .out
                     .ptr
                     .offset(c + r as isize * store.out.layout.row_stride);
-                let mut x = simd.load_partial_ptr(stack.ptr().add(r * pitch + at), run);
+                let mut x = simd.load_partial_ptr(sums.add(r * pitch + at), run);
                 if store.add {
                     x = simd.add(simd.load_partial_ptr(c, run), x);
                 }

@@ -5,8 +5,9 @@
 //!
 //! - lines along k (the weights of a linear layer): dot products of four lines with all
 //!   rows at a time, in vectors along k, reduced at the end;
-//! - lines side by side: strips of columns as wide as the registers allow are
-//!   summed over k.
+//! - lines side by side: strips of columns as wide as the registers allow are summed over k. Of a B that no cache holds
+//!   such a strip would read a few lines of every page: there four steps of k at a time are added to sums of many columns
+//!   in the first-level cache, which is four long streams of memory.
 //!
 //! The first sums in another order than the packed engine does.
 
@@ -26,6 +27,12 @@ const ROWS: usize = 4;
 const DOTS: usize = 4;
 /// Elements of B that a task reads at least, and below which one task reads all.
 const TASK_ELEMENTS: usize = 1 << 16;
+/// Elements of B from which it is read in long runs.
+const LARGE: usize = 1 << 16;
+/// Columns of such a run, at most: longer ones gain little more.
+const RUN: usize = 2048;
+/// Steps of k that are read at a time.
+const STREAMS: usize = 4;
 /// Parts that the columns are cut into at most.
 const TASKS: usize = 32;
 
@@ -83,8 +90,7 @@ impl<'a> Skinny<'a> {
                 },
             },
         };
-        let dots = skinny.a.k_stride == 1 && skinny.b.k_stride == 1;
-        (dots || skinny.b.line_stride == 1).then_some(skinny)
+        (skinny.along_k() || skinny.b.line_stride == 1).then_some(skinny)
     }
 
     /// Columns in all; rows, when one column was turned.
@@ -92,8 +98,21 @@ impl<'a> Skinny<'a> {
         self.shape.n
     }
 
+    /// Lines of both sides are contiguous.
+    fn along_k(&self) -> bool {
+        self.a.k_stride == 1 && self.b.k_stride == 1
+    }
+
+    /// Rows of B are read in long runs.
+    fn in_runs(&self) -> bool {
+        !self.along_k() && self.shape.n.saturating_mul(self.shape.k) >= LARGE
+    }
+
     /// Columns per task.
     fn columns(&self) -> usize {
+        if self.in_runs() {
+            return self.shape.n.div_ceil(2).clamp(RUN / 2, RUN);
+        }
         let least = TASK_ELEMENTS / self.shape.k.max(1);
         self.shape.n.div_ceil(TASKS).max(least).next_multiple_of(64)
     }
@@ -184,13 +203,21 @@ unsafe fn rows<S: Simd, const M: usize, const U: usize, const NV: usize>(
 ) {
     let size = const { tile(S::TIER) };
     const { assert!(M * NV * S::LANES <= TILE_FLOATS && M * tile(S::TIER).nr <= TILE_FLOATS) };
-    let along_k = product.a.k_stride == 1 && product.b.k_stride == 1;
+    let (along_k, in_runs) = (product.along_k(), product.in_runs());
     let mut stack = Stack(MaybeUninit::uninit());
+    let mut run_sums = MaybeUninit::<[f32; ROWS * RUN]>::uninit();
+    let run_sums = run_sums.as_mut_ptr().cast::<f32>();
     let mut column = start;
     while column < end {
         // SAFETY: columns below `end` exist; the stack has room for M rows of each width.
         unsafe {
-            let (count, pitch) = if along_k {
+            let mut sums = stack.ptr();
+            let (count, pitch) = if in_runs {
+                let count = RUN.min(end - column);
+                runs::<S, M>(simd, product, column, count, run_sums);
+                sums = run_sums.cast_const();
+                (count, RUN)
+            } else if along_k {
                 for c in (0..size.nr).step_by(DOTS) {
                     if column + c < end {
                         dots::<S, M, U>(simd, product, column + c, end, stack.ptr_mut().add(c));
@@ -216,7 +243,7 @@ unsafe fn rows<S: Simd, const M: usize, const U: usize, const NV: usize>(
                 rows: M,
                 columns: count.min(end - column),
             };
-            finish(simd, &product.store(), &place, &stack, pitch);
+            finish(simd, &product.store(), &place, sums, pitch);
             column += count;
         }
     }
@@ -324,6 +351,82 @@ unsafe fn strip<S: Simd, const M: usize, const NV: usize>(
         for v in 0..NV {
             // SAFETY: M x NV vectors fit a tile (asserted by the caller).
             unsafe { simd.store_ptr(stack.ptr_mut().add((r * NV + v) * S::LANES), acc[r][v]) };
+        }
+    }
+}
+
+/// `M` rows of `count` columns, [`RUN`] apart in `sums`, in the order of k.
+///
+/// # Safety
+/// `count` columns from `column` on exist and are contiguous, at most [`RUN`]; `sums` has room for `M` rows of as many.
+#[inline(always)]
+unsafe fn runs<S: Simd, const M: usize>(
+    simd: S,
+    product: &Skinny<'_>,
+    column: usize,
+    count: usize,
+    sums: *mut f32,
+) {
+    let mut p = 0;
+    // SAFETY: the caller's promise; sums have room for whole vectors.
+    unsafe {
+        for r in 0..M {
+            sums.add(r * RUN)
+                .write_bytes(0, count.next_multiple_of(S::LANES));
+        }
+        while p + STREAMS <= product.shape.k {
+            add_rows::<S, M, STREAMS>(simd, product, p, column, count, sums);
+            p += STREAMS;
+        }
+        while p < product.shape.k {
+            add_rows::<S, M, 1>(simd, product, p, column, count, sums);
+            p += 1;
+        }
+    }
+}
+
+/// Adds `K` steps of k to the sums of [`runs`].
+///
+/// # Safety
+/// As there, and the steps exist.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+unsafe fn add_rows<S: Simd, const M: usize, const K: usize>(
+    simd: S,
+    product: &Skinny<'_>,
+    p: usize,
+    column: usize,
+    count: usize,
+    sums: *mut f32,
+) {
+    const { assert!(RUN.is_multiple_of(S::LANES)) };
+    let mut lines = [std::ptr::null(); K];
+    let mut left = [[simd.zero(); K]; M];
+    for k in 0..K {
+        lines[k] = product.b.at(column, p + k);
+        for r in 0..M {
+            // SAFETY: (r, p + k) is in A.
+            left[r][k] = simd.splat(unsafe { *product.a.at(r, p + k) });
+        }
+    }
+    for c in (0..count).step_by(S::LANES) {
+        let mut row = [simd.zero(); K];
+        // SAFETY: `count` columns stand at each line; sums have room for whole vectors.
+        unsafe {
+            for k in 0..K {
+                row[k] = match c + S::LANES <= count {
+                    true => simd.load_ptr(lines[k].add(c)),
+                    false => simd.load_partial_ptr(lines[k].add(c), count - c),
+                };
+            }
+            for r in 0..M {
+                let at = sums.add(r * RUN + c);
+                let mut sum = simd.load_ptr(at);
+                for k in 0..K {
+                    sum = simd.fma(left[r][k], row[k], sum);
+                }
+                simd.store_ptr(at, sum);
+            }
         }
     }
 }

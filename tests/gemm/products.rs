@@ -1,6 +1,6 @@
 //! Products alone: sizes, strides, tails, numbers that are not finite.
 
-use crate::common::{Random, context, isas};
+use crate::common::{Random, context, isas, quick};
 use crate::matrix::*;
 use omma::gemm::*;
 use omma::nn::linear;
@@ -76,6 +76,53 @@ fn any_strides() {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Few rows against a B that is read once: in long runs where it lies, in several streams from panels.
+#[test]
+fn few_rows_against_much() {
+    for isa in isas() {
+        let ctx = context(isa, 1);
+        let mut random = Random(9);
+        for (n, k) in [(2111, 38), (517, 131), (300, 257)] {
+            for order in [Order::Rows, Order::PaddedRows, Order::ReversedRows] {
+                let b = Matrix::new(k, n, order, &mut random);
+                let source = Strided::columns(b.view());
+                let packed = PackedMatrix::new(&ctx, isa, Side::B, n, k, source).unwrap();
+                for m in 1..=5 {
+                    let a = Matrix::new(m, k, Order::Rows, &mut random);
+                    let [mut in_place, mut panels] = [0; 2].map(|_| Target::new(m, n, 1));
+                    multiply(&ctx, &a, &b, &mut in_place);
+                    let problem = Problem {
+                        a: Strided::rows(a.view()),
+                        b: &packed,
+                        out: panels.output(),
+                        epilogue: Epilogue::default(),
+                    };
+                    // SAFETY: C has these rows and columns.
+                    unsafe { gemm(&ctx, Shape { m, n, k }, &problem).unwrap() };
+                    in_place.check_canaries();
+                    panels.check_canaries();
+                    for r in 0..m {
+                        for j in 0..n {
+                            let (sum, magnitude) = reference(&a, &b, r, j);
+                            for c in [&in_place, &panels] {
+                                let error = (f64::from(c.at(r, j)) - sum).abs();
+                                assert!(
+                                    error <= tolerance(k, magnitude),
+                                    "{isa:?} {order:?} {m}x{n}x{k} ({r}, {j}): {} for {sum}",
+                                    c.at(r, j)
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+            if quick() {
+                break;
             }
         }
     }
