@@ -2,7 +2,8 @@
 //!
 //! | samples | window | how |
 //! |---|---|---|
-//! | any | 3, 5, 7, 9 | sorting networks over whole vectors: [`small`] |
+//! | any | 3 | minima and maxima in registers: [`three`] |
+//! | any | 5, 7, 9 | sorting networks over whole vectors: [`small`] |
 //! | `u8` | larger | histograms of columns, a step per pixel whatever the window: [`histogram`] |
 //! | `f32` | larger | ranks instead of values, in a set of bits: [`ordinal`] |
 //!
@@ -13,6 +14,7 @@ mod networks;
 mod order;
 mod ordinal;
 mod small;
+mod three;
 
 use super::pixels::{Image, ImageMut, Rows, RowsMut, Size};
 use super::resize::Sample;
@@ -23,6 +25,7 @@ use crate::simd::dispatch;
 use crate::tensor::{View, ViewMut, forbid_overlap};
 pub(super) use order::Ordered;
 use small::Small;
+use three::Three;
 
 /// What lies beyond the border of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -102,7 +105,18 @@ pub fn median_blur<T: Sample>(
     let (src, dst) = (image.rows(), output.rows());
     match ksize {
         1 => copy(ctx, src, dst)?,
-        3 | 5 | 7 | 9 => {
+        3 => {
+            let border = options.border;
+            let filter = Three { src, dst, border };
+            let band = band_rows(size.height, size.row());
+            let (isa, tasks) = (ctx.isa(), size.height.div_ceil(band));
+            ctx.parallel_for_scratch::<u8>(tasks, filter.scratch(), |task, scratch| {
+                let rows = task * band..((task + 1) * band).min(size.height);
+                // SAFETY: bands are disjoint.
+                dispatch!(isa, simd => unsafe { filter.band(simd, rows, scratch) });
+            })?;
+        }
+        5 | 7 | 9 => {
             let filter = Small {
                 src,
                 dst,

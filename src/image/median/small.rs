@@ -1,4 +1,4 @@
-//! Medians of 3 x 3 to 9 x 9 by sorting networks.
+//! Medians of 5 x 5 to 9 x 9 by sorting networks.
 //!
 //! Lanes are neighbouring samples, so every exchange is a minimum and a maximum of whole vectors, 32 bytes at a time on
 //! AVX2. What windows share is done once and kept in planes in the first-level cache, a rank a plane.
@@ -9,7 +9,6 @@
 //! are merged only as far as the `k + 1` ranks that can still be the median once the row is there that a window has for itself; its `k`
 //! values are sorted and meet those ranks in a chain of `k` minima and maxima. So a 5 x 5 median takes 81
 //! minima and maxima in place of the 198 of the best network for 25 unsorted values, 9 x 9 takes 349.
-//! Of 3 x 3, where that is no gain, columns are sorted for each row, from two samples sorted for both rows.
 //!
 //! Border columns are sorted columns too, so the border is filled in there, and source rows are read as they are. Only the rows that a
 //! window has for itself are copied, with their borders.
@@ -39,7 +38,6 @@ pub(super) struct Small<'a, T> {
 /// Planes that are kept: sorted columns, pairs and fours of them, and the rows that windows have for themselves.
 fn planes(ksize: usize) -> [usize; 4] {
     match ksize {
-        3 => [6, 0, 0, 0],
         5 => [4, 8, 0, 2],
         7 => [6, 12, 24, 2],
         _ => [8, 16, 32, 2],
@@ -83,7 +81,6 @@ impl<T: Ordered> Small<'_, T> {
         // SAFETY: the caller's promise.
         unsafe {
             match self.ksize {
-                3 => self.strips::<S, 3>(simd, rows, scratch),
                 5 => self.strips::<S, 5>(simd, rows, scratch),
                 7 => self.strips::<S, 7>(simd, rows, scratch),
                 _ => self.strips::<S, 9>(simd, rows, scratch),
@@ -164,12 +161,10 @@ impl<T: Ordered> Small<'_, T> {
                         for next in next {
                             simd.prefetch(next.wrapping_add(at).cast());
                         }
-                        sort_columns::<T, S, K>(simd, shared, outer, here, sorted.at(place));
-                        if K > 3 {
-                            for (i, from) in outer.into_iter().enumerate() {
-                                let to = own.first.add(i * step + place);
-                                T::store(simd, to, T::keys(simd, from.add(here)));
-                            }
+                        sort_columns::<T, S, K>(simd, shared, here, sorted.at(place));
+                        for (i, from) in outer.into_iter().enumerate() {
+                            let to = own.first.add(i * step + place);
+                            T::store(simd, to, T::keys(simd, from.add(here)));
                         }
                         at += lanes;
                     }
@@ -226,7 +221,7 @@ impl<T: Ordered> Small<'_, T> {
     }
 }
 
-/// Sorts a vector of columns of the rows that two windows share; of windows of three, each with its own row.
+/// Sorts a vector of columns of the rows that two windows share.
 ///
 /// # Safety
 /// The rows (`K - 1` that are shared) are readable for a vector from `at` on, the planes writable.
@@ -234,7 +229,6 @@ impl<T: Ordered> Small<'_, T> {
 unsafe fn sort_columns<T: Ordered, S: Narrow, const K: usize>(
     simd: S,
     shared: [*const T; K],
-    own: [*const T; 2],
     at: usize,
     to: Planes<T::Key>,
 ) {
@@ -246,16 +240,6 @@ unsafe fn sort_columns<T: Ordered, S: Narrow, const K: usize>(
     // SAFETY: the caller's promise.
     unsafe {
         match K {
-            3 => {
-                let (a, b) = (T::keys(simd, from[0].0), T::keys(simd, from[1].0));
-                let (low, high) = (T::min(simd, a, b), T::max(simd, a, b));
-                for (i, own) in own.into_iter().enumerate() {
-                    let v = T::keys(simd, own.add(at));
-                    let (least, v) = (T::min(simd, low, v), T::max(simd, low, v));
-                    let v = [least, T::min(simd, v, high), T::max(simd, v, high)];
-                    store::<T, S, 3>(simd, v, to.at(3 * i * to.step));
-                }
-            }
             5 => store::<T, S, 4>(simd, sort4(simd, &from), to),
             7 => store::<T, S, 6>(simd, sort6(simd, &from), to),
             _ => store::<T, S, 8>(simd, sort8(simd, &from), to),
@@ -315,13 +299,6 @@ unsafe fn medians<T: Ordered, S: Narrow, const K: usize>(
         for at in (0..len).step_by(lanes) {
             let last = sorted.at(at + (K - 1) * c);
             match K {
-                3 => {
-                    for (i, &to) in out.iter().enumerate() {
-                        let columns = sorted.at(3 * i * sorted.step + at);
-                        let columns = [columns, columns.at(c), columns.at(2 * c)];
-                        T::finish(simd, to.add(at), len - at, of_nine::<T, S>(simd, columns));
-                    }
-                }
                 5 => {
                     let [a, b] = two(pairs, at, 2 * c);
                     let v = most5::<T, S, _>(simd, &[a, b, last]);
@@ -385,40 +362,6 @@ fn row<K: Copy, const N: usize>(
 #[inline(always)]
 fn two<K: Copy>(from: Planes<K>, at: usize, next: usize) -> [Planes<K>; 2] {
     [from.at(at), from.at(at + next)]
-}
-
-/// The median of three sorted columns of three: that of the largest minimum, the median of the medians and
-/// the smallest maximum.
-///
-/// # Safety
-/// They are readable.
-#[inline(always)]
-unsafe fn of_nine<T: Ordered, S: Narrow>(simd: S, from: [Planes<T::Key>; 3]) -> T::Vector<S> {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut v = [[T::load(simd, from[0].first); 3]; 3];
-        for (column, v) in from.iter().zip(&mut v) {
-            for (rank, v) in v.iter_mut().enumerate() {
-                *v = T::load(simd, column.first.add(rank * column.step));
-            }
-        }
-        let low = T::max(simd, T::max(simd, v[0][0], v[1][0]), v[2][0]);
-        let high = T::min(simd, T::min(simd, v[0][2], v[1][2]), v[2][2]);
-        let mid = of_three::<T, S>(simd, v[0][1], v[1][1], v[2][1]);
-        of_three::<T, S>(simd, low, mid, high)
-    }
-}
-
-/// The median of three.
-#[inline(always)]
-fn of_three<T: Ordered, S: Narrow>(
-    simd: S,
-    a: T::Vector<S>,
-    b: T::Vector<S>,
-    c: T::Vector<S>,
-) -> T::Vector<S> {
-    let (low, high) = (T::min(simd, a, b), T::max(simd, a, b));
-    T::max(simd, low, T::min(simd, high, c))
 }
 
 /// The median of `N` sorted vectors and `M = N - 1` others: the least over all ways to
