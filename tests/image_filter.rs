@@ -388,8 +388,8 @@ fn large_outputs_are_those_of_small_ones() {
         for channels in if quick() { 3..=3 } else { 1..=4 } {
             let line = f32::noise(w0 * channels, 3);
             let image = line.repeat(h0);
-            // Above three million floats.
-            let h1 = (3 << 20) / (w1 * channels) + 2;
+            // Above 10 MiB.
+            let h1 = (5 << 19) / (w1 * channels) + 2;
             for options in [linear, CUBIC] {
                 let small = run(&ctx, &options, &image, [h0, w0, 1, w1, channels]);
                 let mut out = Guarded::<f32>::new(h1 * w1 * channels, true);
