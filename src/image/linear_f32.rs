@@ -200,33 +200,48 @@ unsafe fn along_y<S: Narrow, const STREAM: bool>(
     fraction: f32,
     out: &mut [f32],
 ) {
-    let (w0, w1) = (simd.splat(1.0 - fraction), simd.splat(fraction));
+    let weights = [simd.splat(1.0 - fraction), simd.splat(fraction)];
     let (to, len) = (out.as_mut_ptr(), out.len());
     // SAFETY: the caller's promise; full stores only where there is room, and streaming ones where they are aligned.
     unsafe {
-        let joined = |at: usize| {
-            let taps = (
-                simd.load_ptr(rows[0].add(at)),
-                simd.load_ptr(rows[1].add(at)),
-            );
-            lerp(simd, taps, w0, w1)
-        };
         let mut at = 0;
         if STREAM && len >= S::LANES {
-            simd.store_ptr(to, joined(0));
+            simd.store_ptr(to, joined(simd, rows, weights, 0));
             at = aligned::<S>(to);
         }
         while at + S::LANES <= len {
+            let v = joined(simd, rows, weights, at);
             match STREAM {
-                true => simd.store_streaming_ptr(to.add(at), joined(at)),
-                false => simd.store_ptr(to.add(at), joined(at)),
+                true => simd.store_streaming_ptr(to.add(at), v),
+                false => simd.store_ptr(to.add(at), v),
             }
             at += S::LANES;
         }
         if at < len {
-            simd.store_partial_ptr(to.add(at), len - at, joined(at));
+            simd.store_partial_ptr(to.add(at), len - at, joined(simd, rows, weights, at));
         }
     }
+}
+
+/// A vector of both rows, joined.
+///
+/// # Safety
+/// Both rows hold it.
+#[inline(always)]
+unsafe fn joined<S: Narrow>(
+    simd: S,
+    rows: [*const f32; 2],
+    [w0, w1]: [S::F32; 2],
+    at: usize,
+) -> S::F32 {
+    // SAFETY: the caller's promise.
+    let taps = unsafe {
+        (
+            simd.load_ptr(rows[0].add(at)),
+            simd.load_ptr(rows[1].add(at)),
+        )
+    };
+    lerp(simd, taps, w0, w1)
 }
 
 impl LinearF32<'_> {

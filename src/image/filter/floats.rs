@@ -280,21 +280,15 @@ unsafe fn along_y<S: Narrow, const STREAM: bool>(
                 held.add(d as usize),
             ];
             let weights = [simd.splat(e), simd.splat(f), simd.splat(g), simd.splat(h)];
-            let joined = |at: usize| {
-                let mut sum = simd.mul(simd.load_ptr(rows[0].add(at)), weights[0]);
-                for i in 1..CUBIC {
-                    sum = simd.fma(simd.load_ptr(rows[i].add(at)), weights[i], sum);
-                }
-                sum
-            };
             if STREAM && len >= S::LANES {
-                simd.store_ptr(to, joined(0));
+                simd.store_ptr(to, joined(simd, rows, weights, 0));
                 at = aligned::<S>(to);
             }
             while at + S::LANES <= len {
+                let v = joined(simd, rows, weights, at);
                 match STREAM {
-                    true => simd.store_streaming_ptr(to.add(at), joined(at)),
-                    false => simd.store_ptr(to.add(at), joined(at)),
+                    true => simd.store_streaming_ptr(to.add(at), v),
+                    false => simd.store_ptr(to.add(at), v),
                 }
                 at += S::LANES;
             }
@@ -323,6 +317,27 @@ unsafe fn along_y<S: Narrow, const STREAM: bool>(
             simd.store_partial_ptr(to.add(at), len - at, sum);
             at += S::LANES;
         }
+    }
+}
+
+/// A vector of four rows, joined.
+///
+/// # Safety
+/// The rows hold it.
+#[inline(always)]
+unsafe fn joined<S: Narrow>(
+    simd: S,
+    rows: [*const f32; CUBIC],
+    weights: [S::F32; CUBIC],
+    at: usize,
+) -> S::F32 {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sum = simd.mul(simd.load_ptr(rows[0].add(at)), weights[0]);
+        for i in 1..CUBIC {
+            sum = simd.fma(simd.load_ptr(rows[i].add(at)), weights[i], sum);
+        }
+        sum
     }
 }
 
