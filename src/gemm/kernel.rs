@@ -475,51 +475,54 @@ unsafe fn sum<S: Simd, const MR: usize, const NV: usize, const IN_PLACE: bool>(
         }
     };
 
+    // One small loop for each thing that happens to the sums: each is unrolled whatever the tile,
+    // and the sums stay in registers. As one loop over rows the 14 rows of AVX-512 were too many to be
+    // unrolled, so the sums lay in memory, through all of the inner loop as well.
     // SAFETY: every vector lies in the part of C, of the residual or of the per-line
     // values that belongs to this tile: MR rows and NV whole vectors.
     unsafe {
+        let mut acc = acc;
+        macro_rules! each {
+            ($r:ident, $v:ident, $x:ident => $body:expr) => {
+                for $r in 0..MR {
+                    for $v in 0..NV {
+                        let $x = acc[$r][$v];
+                        acc[$r][$v] = $body;
+                    }
+                }
+            };
+        }
         let stride = block.store.out.layout.row_stride;
         let c = block.store.out.ptr.offset(spot.c);
-        let Some(epilogue) = block.store.epilogue else {
-            for r in 0..MR {
-                for v in 0..NV {
-                    let at = c.offset(r as isize * stride).add(v * S::LANES);
-                    let mut x = acc[r][v];
-                    if block.store.add {
-                        x = simd.add(simd.load_ptr(at), x);
-                    }
-                    simd.store_ptr(at, x);
+        if block.store.add {
+            each!(r, v, x => simd.add(simd.load_ptr(c.offset(r as isize * stride).add(v * S::LANES)), x));
+        }
+        if let Some(epilogue) = block.store.epilogue {
+            match epilogue.bias {
+                Lines::None => {}
+                Lines::PerRow(bias) => {
+                    let bias = bias.as_ptr().add(spot.at.row);
+                    each!(r, v, x => simd.add(x, simd.splat(*bias.add(r))));
+                }
+                Lines::PerColumn(bias) => {
+                    let bias = bias.as_ptr().add(spot.at.column);
+                    each!(r, v, x => simd.add(x, simd.load_ptr(bias.add(v * S::LANES))));
                 }
             }
-            return true;
-        };
-        let (per_row, per_column) = match epilogue.bias {
-            Lines::None => (None, None),
-            Lines::PerRow(bias) => (Some(bias.as_ptr().add(spot.at.row)), None),
-            Lines::PerColumn(bias) => (None, Some(bias.as_ptr().add(spot.at.column))),
-        };
-        let (low, high) = (simd.splat(clamp.low), simd.splat(clamp.high));
+            if let Some(residual) = epilogue.residual {
+                let from = residual.ptr.offset(spot.residual);
+                let stride = residual.layout.row_stride;
+                each!(r, v, x => simd.add(x, simd.load_ptr(from.offset(r as isize * stride).add(v * S::LANES))));
+            }
+            if clamp.low > f32::NEG_INFINITY {
+                // As `relu` and `relu6` have it: NaN stays.
+                let (low, high) = (simd.splat(clamp.low), simd.splat(clamp.high));
+                each!(r, v, x => simd.min(high, simd.max(low, x)));
+            }
+        }
         for r in 0..MR {
             for v in 0..NV {
-                let at = c.offset(r as isize * stride).add(v * S::LANES);
-                let mut x = acc[r][v];
-                if block.store.add {
-                    x = simd.add(simd.load_ptr(at), x);
-                }
-                if let Some(bias) = per_row {
-                    x = simd.add(x, simd.splat(*bias.add(r)));
-                }
-                if let Some(bias) = per_column {
-                    x = simd.add(x, simd.load_ptr(bias.add(v * S::LANES)));
-                }
-                if let Some(residual) = epilogue.residual {
-                    let from = residual.ptr.offset(spot.residual);
-                    let from = from.offset(r as isize * residual.layout.row_stride);
-                    x = simd.add(x, simd.load_ptr(from.add(v * S::LANES)));
-                }
-                // As `relu` and `relu6` have it: NaN stays.
-                x = simd.min(high, simd.max(low, x));
-                simd.store_ptr(at, x);
+                simd.store_ptr(c.offset(r as isize * stride).add(v * S::LANES), acc[r][v]);
             }
         }
     }
