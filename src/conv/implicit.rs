@@ -275,6 +275,7 @@ impl PanelSource for Fields<'_> {
 enum Copying {
     Vectors,
     Pairs,
+    Masked,
     Any,
 }
 
@@ -283,6 +284,9 @@ const AHEAD: isize = 16;
 
 /// The widest panel of any tier.
 const MAX_WIDTH: usize = 64;
+
+/// Vectors of a panel on tiers with masked loads.
+const MAX_MASKED: usize = 2;
 
 impl Fields<'_> {
     /// Packs `len` neighbouring pixels of one output row; `dst` begins at their place in
@@ -326,11 +330,19 @@ impl Fields<'_> {
                 // that may be read.
                 let whole = valid.len() == len && len.is_multiple_of(S::LANES);
                 let has_next = x + (2 * len) as isize <= extents.w as isize;
+                // Masks where the tier has such loads, in place of a choice of lengths for each channel.
+                let masked = S::LANES >= 8 && matches!(step, 1 | 2) && !valid.is_empty();
                 let kind = match step {
                     1 if whole => Copying::Vectors,
                     2 if whole && has_next => Copying::Pairs,
+                    _ if masked && len <= MAX_MASKED * S::LANES => Copying::Masked,
                     _ => Copying::Any,
                 };
+                let masks = match kind {
+                    Copying::Masked => masks(simd, &valid, step as usize),
+                    _ => [[simd.first(0); 2]; MAX_MASKED],
+                };
+                let shift = valid.start as isize * step;
                 for _ in 0..tap.count {
                     // Channels are planes apart, so that no hardware fetches them ahead.
                     simd.prefetch(from.wrapping_offset(AHEAD * image.c));
@@ -352,6 +364,23 @@ impl Fields<'_> {
                                     let high = simd.load_ptr(from.add(2 * i + S::LANES));
                                     simd.store_ptr(to.add(i), simd.deinterleave(low, high).0);
                                     i += S::LANES;
+                                }
+                            }
+                            Copying::Masked => {
+                                let from = from.wrapping_offset(-shift);
+                                for (v, &[low, high]) in masks.iter().enumerate() {
+                                    let i = v * S::LANES;
+                                    if i >= len {
+                                        break;
+                                    }
+                                    let at = from.wrapping_add(i * step as usize);
+                                    let mut values = simd.load_masked_ptr(at, low);
+                                    if step == 2 {
+                                        let next = at.wrapping_add(S::LANES);
+                                        let next = simd.load_masked_ptr(next, high);
+                                        values = simd.deinterleave(values, next).0;
+                                    }
+                                    simd.store_partial_ptr(to.add(i), len - i, values);
                                 }
                             }
                             Copying::Any => fill(simd, to, len, &valid, from, step),
@@ -447,6 +476,21 @@ impl Fields<'_> {
             }
         }
     }
+}
+
+/// Which floats a row of a panel reads for each of its vectors, the first and the second vector of
+/// them in steps of two: `valid` outputs read one each.
+#[inline(always)]
+fn masks<S: Simd>(simd: S, valid: &Range<usize>, step: usize) -> [[S::Mask; 2]; MAX_MASKED] {
+    let (first, end) = (valid.start * step, (valid.end - 1) * step + 1);
+    let mut masks = [[simd.first(0); 2]; MAX_MASKED];
+    for (v, pair) in masks.iter_mut().enumerate() {
+        for (half, mask) in pair.iter_mut().enumerate() {
+            let at = (v * step + half) * S::LANES;
+            *mask = simd.between(first.saturating_sub(at), end.saturating_sub(at));
+        }
+    }
+    masks
 }
 
 /// Which of `len` taps, the first at column `x`, each `step` further, hit one of the `extent` columns.

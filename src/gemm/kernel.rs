@@ -1,5 +1,6 @@
 //! The two inner loops: tiles of a block, and the sum of one tile.
 
+use super::edges::{MAX_TAIL, abreast, tail_columns};
 use super::epilogue::{Epilogue, Lines, Output};
 use super::tile::{TILE_FLOATS, tile};
 use crate::simd::{Activation, Isa, Simd, dispatch, leaky_relu};
@@ -152,7 +153,13 @@ unsafe fn tiles<S: Simd, const IN_PLACE: bool>(simd: S, block: &Block<'_>, strid
         }
     }
     for column in (start..block.columns.1).step_by(size.nr) {
-        let columns = size.nr.min(block.columns.1 - column);
+        let mut columns = size.nr.min(block.columns.1 - column);
+        let tail = columns % S::LANES;
+        if !IN_PLACE && 0 < tail && tail <= MAX_TAIL {
+            columns -= tail;
+            // SAFETY: the promise of `multiply_block`.
+            unsafe { tail_columns(simd, block, column + columns, tail, &mut stack) };
+        }
         let vectors = columns.div_ceil(S::LANES);
         let (c, together) = block.store.out.layout.locate(block.rows.0, column);
         let (from, also) =
@@ -196,6 +203,7 @@ unsafe fn tiles<S: Simd, const IN_PLACE: bool>(simd: S, block: &Block<'_>, strid
             // SAFETY: the promise of `multiply_block`.
             unsafe {
                 let stored = match vectors {
+                    0 => break,
                     1 => tile_of::<S, 1, IN_PLACE>(simd, block, &spot, clamp, &mut stack),
                     2 => tile_of::<S, 2, IN_PLACE>(simd, block, &spot, clamp, &mut stack),
                     _ => tile_of::<S, 3, IN_PLACE>(simd, block, &spot, clamp, &mut stack),
@@ -206,72 +214,6 @@ unsafe fn tiles<S: Simd, const IN_PLACE: bool>(simd: S, block: &Block<'_>, strid
             }
         }
     }
-}
-
-/// Blocks of a few rows read B faster than they multiply, and a CPU reads several streams faster than one (four: 25 GB/s from
-/// memory where one has 17): `P` whole panels side by side from column `start` on, as long as there are as many.
-/// Returns the first column that is left.
-///
-/// # Safety
-/// As [`multiply_block`], for a block of `MR` rows.
-#[inline(always)]
-#[allow(clippy::needless_range_loop)]
-unsafe fn abreast<S: Simd, const MR: usize, const P: usize>(
-    simd: S,
-    block: &Block<'_>,
-    start: usize,
-    stack: &mut Stack,
-) -> usize {
-    /// Vectors of the widest panel, that of NEON.
-    const NV: usize = 3;
-    let size = const { tile(S::TIER) };
-    let vectors = size.nr / S::LANES;
-    const { assert!(tile(S::TIER).nr <= NV * S::LANES && MR * P * tile(S::TIER).nr <= TILE_FLOATS) };
-    let mut column = start;
-    while column + P * size.nr <= block.columns.1 {
-        let panel = block.depth * size.nr;
-        let mut a = block.a;
-        let mut b = block
-            .b
-            .wrapping_add((column - block.columns.0) * block.depth);
-        let mut acc = [[[simd.zero(); NV]; MR]; P];
-        // SAFETY: P panels of `depth` steps, MR rows of A, and the stack has room for them.
-        unsafe {
-            for _ in 0..block.depth {
-                let mut left = [simd.zero(); MR];
-                for r in 0..MR {
-                    left[r] = simd.splat(*a.add(r));
-                }
-                for p in 0..P {
-                    for v in 0..vectors {
-                        let row = simd.load_ptr(b.add(p * panel + v * S::LANES));
-                        for r in 0..MR {
-                            acc[p][r][v] = simd.fma(left[r], row, acc[p][r][v]);
-                        }
-                    }
-                }
-                a = a.add(size.mr);
-                b = b.add(size.nr);
-            }
-            for p in 0..P {
-                for r in 0..MR {
-                    for v in 0..vectors {
-                        let at = (r * P + p) * size.nr + v * S::LANES;
-                        simd.store_ptr(stack.ptr_mut().add(at), acc[p][r][v]);
-                    }
-                }
-            }
-            let place = Place {
-                row: block.rows.0,
-                column,
-                rows: MR,
-                columns: P * size.nr,
-            };
-            finish(simd, &block.store, &place, stack.ptr(), P * size.nr);
-        }
-        column += P * size.nr;
-    }
-    column
 }
 
 /// A tile in memory; as wide as a full tile. Of its rows and vectors those are

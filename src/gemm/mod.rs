@@ -20,6 +20,7 @@
 //! computed without packing and may sum in another order. Which of the two it is follows from
 //! shapes and strides alone, so the bits are the same for any number of threads.
 
+mod edges;
 mod engine;
 mod epilogue;
 mod in_place;

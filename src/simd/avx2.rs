@@ -90,6 +90,7 @@ impl Simd for Avx2 {
         store_ptr(ptr: *mut f32, v: __m256) = _mm256_storeu_ps(ptr, v);
         load_partial_ptr(ptr: *const f32, count: usize) -> __m256 = _mm256_maskload_ps(ptr, first(count));
         store_partial_ptr(ptr: *mut f32, count: usize, v: __m256) = store_first(ptr, count, v);
+        load_masked_ptr(ptr: *const f32, mask: __m256i) -> __m256 = _mm256_maskload_ps(ptr, mask);
         load_i32_ptr(ptr: *const i32) -> __m256i = _mm256_loadu_si256(ptr.cast());
         store_i32_ptr(ptr: *mut i32, v: __m256i) = _mm256_storeu_si256(ptr.cast(), v);
         load_i32_partial_ptr(ptr: *const i32, count: usize) -> __m256i = _mm256_maskload_epi32(ptr, first(count));

@@ -67,6 +67,7 @@ impl Simd for Avx512 {
         store_ptr(ptr: *mut f32, v: __m512) = _mm512_storeu_ps(ptr, v);
         load_partial_ptr(ptr: *const f32, count: usize) -> __m512 = _mm512_maskz_loadu_ps(first(count), ptr);
         store_partial_ptr(ptr: *mut f32, count: usize, v: __m512) = _mm512_mask_storeu_ps(ptr, first(count), v);
+        load_masked_ptr(ptr: *const f32, mask: __mmask16) -> __m512 = _mm512_maskz_loadu_ps(mask, ptr);
         load_i32_ptr(ptr: *const i32) -> __m512i = _mm512_loadu_si512(ptr.cast());
         store_i32_ptr(ptr: *mut i32, v: __m512i) = _mm512_storeu_si512(ptr.cast(), v);
         load_i32_partial_ptr(ptr: *const i32, count: usize) -> __m512i = _mm512_maskz_loadu_epi32(first(count), ptr);

@@ -102,6 +102,22 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// # Safety
     /// `ptr` is valid for writing `min(count, LANES)` floats; no alignment is needed.
     unsafe fn store_partial_ptr(self, ptr: *mut f32, count: usize, v: Self::F32);
+    /// Loads the lanes of `mask`, zero elsewhere; touches nothing of the others.
+    ///
+    /// # Safety
+    /// `ptr` plus the lane is valid for reading a float, for every lane of the mask; no alignment is needed.
+    #[inline(always)]
+    unsafe fn load_masked_ptr(self, ptr: *const f32, mask: Self::Mask) -> Self::F32 {
+        let bits = self.mask_bits(mask);
+        let mut lanes = [0.0; MAX_LANES];
+        for (i, lane) in lanes.iter_mut().enumerate().take(Self::LANES) {
+            if bits >> i & 1 != 0 {
+                // SAFETY: a lane of the mask.
+                *lane = unsafe { ptr.wrapping_add(i).read_unaligned() };
+            }
+        }
+        self.load(&lanes)
+    }
     /// Loads `LANES` integers.
     ///
     /// # Safety
@@ -298,6 +314,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn mask_bits(self, mask: Self::Mask) -> u32;
     /// True in the first `count` lanes (in all when `count >= LANES`).
     fn first(self, count: usize) -> Self::Mask;
+    /// The lanes `from..to` (cut to those that there are).
+    #[inline(always)]
+    fn between(self, from: usize, to: usize) -> Self::Mask {
+        self.and(self.first(to), self.not(self.first(from)))
+    }
     /// True when any lane is.
     #[inline(always)]
     fn any(self, mask: Self::Mask) -> bool {

@@ -113,6 +113,34 @@ fn loads<S: Simd>(simd: S) {
     }
 }
 
+/// Every run of lanes, against either guard page: what is before the first and after the last may not be there.
+#[inline(always)]
+fn masked_loads<S: Simd>(simd: S) {
+    let values = pattern(S::LANES);
+    let mut memory = Guarded::new(CANARY);
+    for from in 0..=S::LANES {
+        for to in from..=S::LANES + 1 {
+            let last = to.min(S::LANES);
+            let mut want = vec![0; S::LANES];
+            want[from..last].copy_from_slice(&values[from..last]);
+            for ptr in places(&memory, 4 * (last - from)) {
+                let offset = ptr as usize - memory.start() as usize;
+                let run = bytes_of(&values[from..last]);
+                memory.bytes()[offset..offset + run.len()].copy_from_slice(&run);
+                let ptr = ptr.cast::<f32>().wrapping_sub(from);
+                // SAFETY: the lanes of the mask are those written above.
+                let f = unsafe { simd.load_masked_ptr(ptr, simd.between(from, to)) };
+                assert_eq!(
+                    of_integers(simd, simd.bits(f)),
+                    want,
+                    "load_masked_ptr of {from}..{to}"
+                );
+                memory.bytes().fill(CANARY);
+            }
+        }
+    }
+}
+
 #[inline(always)]
 fn bytes<S: Simd>(simd: S) {
     let mut memory = Guarded::new(CANARY);
@@ -224,6 +252,7 @@ macro_rules! on_every_tier {
 on_every_tier! {
     stores_write_their_elements_and_nothing_else: stores;
     loads_read_their_elements_and_nothing_else: loads;
+    masked_loads_read_their_lanes_and_nothing_else: masked_loads;
     bytes_widen_and_saturate: bytes;
     gathers_take_signed_offsets: gathers;
     slices_bound_the_lanes: slices;
