@@ -22,9 +22,14 @@ use crate::simd::{Activation, MAX_LANES, Simd};
 use std::ops::Range;
 
 /// The engine does this better than the direct kernels: enough output channels to be worth the
-/// copies, and enough terms to be worth a pass over the output.
+/// copies, of which a window of 1 x 1 has the fewest and a strided one the dearest, and enough terms to be
+/// worth a pass over the output.
 pub(super) fn suits(spec: &Spec) -> bool {
-    spec.cg >= 8 && spec.og >= 24 && spec.depth() >= 48
+    if spec.kernel == [1, 1] {
+        return spec.cg >= 16 && spec.og >= 16;
+    }
+    let outputs = if spec.stride[1] > 1 { 48 } else { 24 };
+    spec.cg >= 8 && spec.og >= outputs && spec.depth() >= 48
 }
 
 /// Left sides: of a plan, or of one call.

@@ -1,11 +1,12 @@
 //! Convolution of each channel by itself: so few multiply-adds for each value
 //! that loads decide, and a matrix product has nothing to share.
 //!
-//! Three kernels: [`blocks`] for small images; for larger ones [`rows`], with columns in the lanes, for NCHW
-//! and [`pixels`], with channels in the lanes, for NHWC.
+//! Four kernels: [`blocks`] for small images; for larger ones [`planes`] and [`rows`], with columns in the lanes, for
+//! NCHW and [`pixels`], with channels in the lanes, for NHWC.
 
 mod blocks;
 mod pixels;
+mod planes;
 mod rows;
 
 use super::gather::Strip;
@@ -20,8 +21,8 @@ use crate::simd::dispatch;
 const PIECE_FLOATS: usize = 4 << 10;
 /// The most floats of a padded piece, where the window reaches very far.
 const MAX_PIECE_FLOATS: usize = 256 << 10;
-/// Multiply-adds of a task: some 50 microseconds.
-const TASK_WORK: usize = 1 << 20;
+/// Multiply-adds of a task: some 20 microseconds.
+const TASK_WORK: usize = 1 << 18;
 
 /// The kernels here serve this convolution on vectors of `lanes` floats better than tiles do.
 pub(super) fn suits(spec: &Spec, form: Form, lanes: usize) -> bool {
@@ -76,6 +77,16 @@ pub(super) unsafe fn run(
             dispatch!(weights.isa, simd => job.rows_of_pixels(simd, task / down, rows));
         });
     }
+    let channel_work = (row_work * extents.oh).max(1);
+    let together = (TASK_WORK / channel_work).clamp(1, spec.groups.max(1));
+    let blocks = spec.groups.div_ceil(together);
+    if job.reads_in_place(lanes) {
+        return ctx.parallel_for(extents.n * blocks, |task| {
+            for c in part(spec.groups, blocks, task % blocks) {
+                dispatch!(weights.isa, simd => job.planes_of_vectors(simd, task / blocks, c));
+            }
+        });
+    }
     let fits =
         |rows, width, limit| Strip::new(spec, rows, width, 1).filter(|strip| strip.floats <= limit);
     let mut width = extents.ow.next_multiple_of(lanes);
@@ -96,9 +107,6 @@ pub(super) unsafe fn run(
         unreachable!("`suits` has tried a piece of this reach");
     };
     let pieces = down * across;
-    let channel_work = (row_work * extents.oh).max(1);
-    let together = (TASK_WORK / channel_work).clamp(1, spec.groups.max(1));
-    let blocks = spec.groups.div_ceil(together);
     ctx.parallel_for_scratch::<f32>(extents.n * blocks, strip.floats, |task, scratch| {
         let (n, block) = (task / blocks, task % blocks);
         for c in part(spec.groups, blocks, block) {

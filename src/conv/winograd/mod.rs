@@ -69,7 +69,7 @@ pub(super) fn can(spec: &Spec) -> bool {
 pub(super) fn may_suit(spec: &Spec) -> bool {
     match spec.algorithm {
         Algorithm::Winograd => true,
-        Algorithm::Auto => can(spec) && spec.cg >= 16 && spec.og >= 16,
+        Algorithm::Auto => can(spec) && spec.cg.min(spec.og) >= 8 && spec.cg + spec.og >= 24,
         _ => false,
     }
 }
