@@ -75,14 +75,18 @@ struct Spot {
 }
 
 /// A piece of the panel of B that comes next: the tiles of a panel ask for a piece each, spread over
-/// their steps, so that the next panel is near when it is needed and no step waits.
+/// their steps, so that the next panel is near when it is needed and no step waits. A step asks for as many
+/// cache lines as it reads of its own panel, so that one tile alone asks for all of the next panel.
 #[derive(Clone, Copy)]
 struct Ahead {
     /// Where the piece begins; it need not exist.
     from: *const f32,
-    /// Floats from one request to the next, which is [`UNROLLED`] steps later.
+    /// Floats from one request to the next.
     stride: usize,
 }
+
+/// Floats of a cache line.
+const LINE: usize = 16;
 
 /// Steps of k in one turn of the inner loop.
 const UNROLLED: usize = 4;
@@ -167,7 +171,8 @@ unsafe fn tiles<S: Simd, const IN_PLACE: bool>(simd: S, block: &Block<'_>, strid
         let whole = together.min(also) >= columns && columns.is_multiple_of(S::LANES);
         let clamp = clamp.filter(|_| whole);
         let tall = (block.rows.1 - block.rows.0).div_ceil(size.mr).max(1);
-        let stride = (UNROLLED * size.nr).div_ceil(tall);
+        let stride = LINE.div_ceil(tall);
+        let requests = const { tile(S::TIER).nr.div_ceil(LINE) };
         let next = (column - block.columns.0 + size.nr) * block.depth;
         for row in (block.rows.0..block.rows.1).step_by(size.mr) {
             let down = row - block.rows.0;
@@ -196,7 +201,7 @@ unsafe fn tiles<S: Simd, const IN_PLACE: bool>(simd: S, block: &Block<'_>, strid
                 ahead: Ahead {
                     from: block
                         .b
-                        .wrapping_add(next + down / size.mr * (block.depth / UNROLLED) * stride),
+                        .wrapping_add(next + down / size.mr * block.depth * requests * stride),
                     stride,
                 },
             };
@@ -284,6 +289,10 @@ unsafe fn sums<S: Simd, const MR: usize, const NV: usize>(
     let mut acc = [[simd.zero(); NV]; MR];
     macro_rules! step {
         ($at:expr) => {
+            for _ in 0..size.nr.div_ceil(LINE) {
+                simd.prefetch(ahead.from);
+                ahead.from = ahead.from.wrapping_add(ahead.stride);
+            }
             let mut row = [simd.zero(); NV];
             for v in 0..NV {
                 row[v] = simd.load_ptr(b.add($at * size.nr + v * S::LANES));
@@ -299,8 +308,6 @@ unsafe fn sums<S: Simd, const MR: usize, const NV: usize>(
     // SAFETY: the panels hold `depth` steps of mr and nr floats.
     unsafe {
         for _ in 0..depth / UNROLLED {
-            simd.prefetch(ahead.from);
-            ahead.from = ahead.from.wrapping_add(ahead.stride);
             step!(0);
             step!(1);
             step!(2);
