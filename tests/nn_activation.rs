@@ -532,6 +532,36 @@ fn same_bits_at_any_thread_count() {
     }
 }
 
+/// Results larger than the caches are stored past them, from the first aligned vector on.
+#[test]
+fn large_arrays_are_no_different() {
+    const PIECE: usize = 1 << 20;
+    let len = 4 * PIECE + 13;
+    let x: Vec<f32> = (0..len).map(|i| (i % 1013) as f32 / 100.0 - 5.0).collect();
+    for isa in isas() {
+        let ctx = context(isa, 2);
+        for (name, apply) in [("relu", nn::relu as Apply), ("silu", nn::silu)] {
+            let mut want = vec![];
+            for piece in x.chunks(PIECE) {
+                want.extend(compact(apply, &ctx, piece));
+            }
+            for offset in [0, 1, 7] {
+                let mut memory = vec![7.0; len + 8];
+                let out = ViewMut::new(&mut memory[offset..offset + len], &[len]).unwrap();
+                apply(&ctx, View::new(&x, &[len]).unwrap(), out).unwrap();
+                let same = bits(&memory[offset..offset + len]) == bits(&want);
+                assert!(same, "{name} at {offset} on {}", isa.tier().name());
+                assert!(
+                    memory[..offset]
+                        .iter()
+                        .chain(&memory[offset + len..])
+                        .all(|v| *v == 7.0)
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn errors_name_the_argument_and_touch_nothing() {
     let ctx = context(isas()[0], 1);

@@ -280,7 +280,6 @@ impl PanelSource for Fields<'_> {
 enum Copying {
     Vectors,
     Pairs,
-    Masked,
     Any,
 }
 
@@ -289,9 +288,6 @@ const AHEAD: isize = 16;
 
 /// The widest panel of any tier.
 const MAX_WIDTH: usize = 64;
-
-/// Vectors of a panel on tiers with masked loads.
-const MAX_MASKED: usize = 2;
 
 impl Fields<'_> {
     /// Packs `len` neighbouring pixels of one output row; `dst` begins at their place in
@@ -335,19 +331,34 @@ impl Fields<'_> {
                 // that may be read.
                 let whole = valid.len() == len && len.is_multiple_of(S::LANES);
                 let has_next = x + (2 * len) as isize <= extents.w as isize;
-                // Masks where the tier has such loads, in place of a choice of lengths for each channel.
-                let masked = S::LANES >= 8 && matches!(step, 1 | 2) && !valid.is_empty();
                 let kind = match step {
                     1 if whole => Copying::Vectors,
                     2 if whole && has_next => Copying::Pairs,
-                    _ if masked && len <= MAX_MASKED * S::LANES => Copying::Masked,
                     _ => Copying::Any,
                 };
-                let masks = match kind {
-                    Copying::Masked => masks(simd, &valid, step as usize),
-                    _ => [[simd.first(0); 2]; MAX_MASKED],
-                };
-                let shift = valid.start as isize * step;
+                // Masks where the tier has such loads, in place of a choice of lengths for each channel.
+                let masked = S::LANES >= 8 && len <= 2 * S::LANES && !valid.is_empty();
+                if masked && matches!((kind, step), (Copying::Any, 1 | 2)) {
+                    let run = Masked {
+                        from: from.wrapping_offset(-(valid.start as isize) * step),
+                        channel: image.c,
+                        to,
+                        step: tap.step,
+                        channels: tap.count,
+                        len,
+                        valid,
+                    };
+                    // SAFETY: `len` floats of each step of the panel, as below.
+                    unsafe {
+                        match (step, len <= S::LANES) {
+                            (1, true) => run.copy::<S, 1, 1>(simd),
+                            (1, false) => run.copy::<S, 1, 2>(simd),
+                            (_, true) => run.copy::<S, 2, 1>(simd),
+                            (_, false) => run.copy::<S, 2, 2>(simd),
+                        }
+                    }
+                    continue;
+                }
                 for _ in 0..tap.count {
                     // Channels are planes apart, so that no hardware fetches them ahead.
                     simd.prefetch(from.wrapping_offset(AHEAD * image.c));
@@ -369,23 +380,6 @@ impl Fields<'_> {
                                     let high = simd.load_ptr(from.add(2 * i + S::LANES));
                                     simd.store_ptr(to.add(i), simd.deinterleave(low, high).0);
                                     i += S::LANES;
-                                }
-                            }
-                            Copying::Masked => {
-                                let from = from.wrapping_offset(-shift);
-                                for (v, &[low, high]) in masks.iter().enumerate() {
-                                    let i = v * S::LANES;
-                                    if i >= len {
-                                        break;
-                                    }
-                                    let at = from.wrapping_add(i * step as usize);
-                                    let mut values = simd.load_masked_ptr(at, low);
-                                    if step == 2 {
-                                        let next = at.wrapping_add(S::LANES);
-                                        let next = simd.load_masked_ptr(next, high);
-                                        values = simd.deinterleave(values, next).0;
-                                    }
-                                    simd.store_partial_ptr(to.add(i), len - i, values);
                                 }
                             }
                             Copying::Any => fill(simd, to, len, &valid, from, step),
@@ -483,19 +477,63 @@ impl Fields<'_> {
     }
 }
 
-/// Which floats a row of a panel reads for each of its vectors, the first and the second vector of
-/// them in steps of two: `valid` outputs read one each.
-#[inline(always)]
-fn masks<S: Simd>(simd: S, valid: &Range<usize>, step: usize) -> [[S::Mask; 2]; MAX_MASKED] {
-    let (first, end) = (valid.start * step, (valid.end - 1) * step + 1);
-    let mut masks = [[simd.first(0); 2]; MAX_MASKED];
-    for (v, pair) in masks.iter_mut().enumerate() {
-        for (half, mask) in pair.iter_mut().enumerate() {
-            let at = (v * step + half) * S::LANES;
-            *mask = simd.between(first.saturating_sub(at), end.saturating_sub(at));
+/// A tap of a row of pixels that ends, or sees padding, within a vector.
+struct Masked {
+    /// What the first pixel reads of the first channel; it may be outside of the image.
+    from: *const f32,
+    /// Floats from channel to channel of the image.
+    channel: isize,
+    /// Where it goes, and the floats from channel to channel.
+    to: *mut f32,
+    step: usize,
+    channels: usize,
+    /// Pixels, and those that see the image.
+    len: usize,
+    valid: Range<usize>,
+}
+
+impl Masked {
+    /// Copies all channels, from columns in steps of `STEP`, as `NV` vectors.
+    ///
+    /// # Safety
+    /// What the valid pixels read is readable in each channel, `len` floats of each step are writable, and they
+    /// are more than `NV - 1` vectors, and at most `NV`.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)]
+    unsafe fn copy<S: Simd, const STEP: usize, const NV: usize>(&self, simd: S) {
+        // In steps of two a vector of pixels is every second float of two.
+        let (first, end) = (self.valid.start * STEP, (self.valid.end - 1) * STEP + 1);
+        let mut masks = [[simd.first(0); 2]; NV];
+        for v in 0..NV {
+            for half in 0..STEP {
+                let at = (v * STEP + half) * S::LANES;
+                masks[v][half] = simd.between(first.saturating_sub(at), end.saturating_sub(at));
+            }
+        }
+        let last = self.len - (NV - 1) * S::LANES;
+        let (mut from, mut to) = (self.from, self.to);
+        for _ in 0..self.channels {
+            simd.prefetch(from.wrapping_offset(AHEAD * self.channel));
+            for v in 0..NV {
+                let at = from.wrapping_add(v * STEP * S::LANES);
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let mut values = simd.load_masked_ptr(at, masks[v][0]);
+                    if STEP == 2 {
+                        let next = simd.load_masked_ptr(at.wrapping_add(S::LANES), masks[v][1]);
+                        values = simd.deinterleave(values, next).0;
+                    }
+                    let to = to.add(v * S::LANES);
+                    match v + 1 == NV {
+                        true => simd.store_partial_ptr(to, last, values),
+                        false => simd.store_ptr(to, values),
+                    }
+                }
+            }
+            from = from.wrapping_offset(self.channel);
+            to = to.wrapping_add(self.step);
         }
     }
-    masks
 }
 
 /// Which of `len` taps, the first at column `x`, each `step` further, hit one of the `extent` columns.

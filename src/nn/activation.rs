@@ -27,6 +27,9 @@ const BLOCK: usize = 1 << 15;
 const STAGE: usize = 256;
 /// Vectors that go through a function together.
 const GROUP: usize = 4;
+/// Elements from which on a result is stored past the caches: it would not stay in them, and a plain store first
+/// reads every line.
+const PAST_CACHES: usize = 4 << 20;
 
 macro_rules! functions {
     ($($(#[$doc:meta])* $name:ident = $activation:expr;)*) => {$(
@@ -87,9 +90,21 @@ fn activate(
     for_each_block(ctx, loops.len(), |first, count| {
         // SAFETY: the loops stay inside both arrays, and blocks are disjoint.
         dispatch!(ctx.isa(), simd => unsafe {
-            activate_block(simd, kind, &loops, writer.ptr(), x.ptr(), first, count)
+            let stream = streams(&loops, writer.ptr(), x.ptr());
+            activate_block(simd, kind, &loops, writer.ptr(), x.ptr(), first, count, stream)
         })
     })
+}
+
+/// The result of one run goes past the caches. Where it replaces the input its lines are there already.
+fn streams<const N: usize>(loops: &Loops<N>, out: *const f32, x: *const f32) -> bool {
+    loops.len() >= PAST_CACHES && out != x
+}
+
+/// Elements from `out` to the first place that a vector is aligned at.
+#[inline(always)]
+fn first_aligned<S: Simd>(out: *const f32) -> usize {
+    (out as usize).wrapping_neg() / size_of::<f32>() % S::LANES
 }
 
 /// Runs `body(first, count)` over blocks of `len` elements.
@@ -125,6 +140,7 @@ unsafe fn activate_block<S: Simd>(
     x: *const f32,
     first: usize,
     count: usize,
+    stream: bool,
 ) {
     // Each arm names the kind anew: inside of it the kind is a constant and
     // the loop has no branch on it.
@@ -132,11 +148,11 @@ unsafe fn activate_block<S: Simd>(
         ($($kind:ident),*) => {
             match kind {
                 // SAFETY: the caller's promise.
-                $(Activation::$kind => unsafe { unary_block(simd, Activation::$kind, loops, out, x, first, count) },)*
+                $(Activation::$kind => unsafe { unary_block(simd, Activation::$kind, loops, out, x, first, count, stream) },)*
                 Activation::LeakyRelu { slope } => {
                     let kind = Activation::LeakyRelu { slope };
                     // SAFETY: the caller's promise.
-                    unsafe { unary_block(simd, kind, loops, out, x, first, count) }
+                    unsafe { unary_block(simd, kind, loops, out, x, first, count, stream) }
                 }
             }
         };
@@ -157,6 +173,7 @@ unsafe fn unary_block<S: Simd, F: Unary>(
     x: *const f32,
     first: usize,
     count: usize,
+    stream: bool,
 ) {
     let [out_step, x_step] = loops.inner();
     let compact = [out_step, x_step] == [1, 1];
@@ -180,7 +197,7 @@ unsafe fn unary_block<S: Simd, F: Unary>(
                 } else {
                     (staged, staged.cast_const())
                 };
-                unary_run(simd, f, to, from, part);
+                unary_run(simd, f, to, from, part, stream && compact);
                 if !compact {
                     scatter_run(out, out_step, at, staged, part);
                 }
@@ -190,12 +207,19 @@ unsafe fn unary_block<S: Simd, F: Unary>(
     }
 }
 
-/// `out[i] = f(x[i])` for neighbours in memory; the two may be the same.
+/// `out[i] = f(x[i])` for neighbours in memory; the two may be the same, unless `stream` stores past the caches.
 ///
 /// # Safety
 /// `len` elements are valid for reading at `x` and for writing at `out`.
 #[inline(always)]
-unsafe fn unary_run<S: Simd, F: Unary>(simd: S, f: F, out: *mut f32, x: *const f32, len: usize) {
+unsafe fn unary_run<S: Simd, F: Unary>(
+    simd: S,
+    f: F,
+    out: *mut f32,
+    x: *const f32,
+    len: usize,
+    stream: bool,
+) {
     let lanes = S::LANES;
     // SAFETY: every access is inside of `len`.
     unsafe {
@@ -206,15 +230,34 @@ unsafe fn unary_run<S: Simd, F: Unary>(simd: S, f: F, out: *mut f32, x: *const f
         };
         let mut i = 0;
         let group = Group::<S, GROUP>(simd);
+        // Streaming stores are aligned: the vector before the first of them is stored plainly.
+        let stream = stream && len >= lanes;
+        if stream {
+            simd.store_ptr(out, f.apply(simd, simd.load_ptr(x)));
+            i = first_aligned::<S>(out);
+        }
         while i + GROUP * lanes <= len {
             let mut vectors = [simd.zero(); GROUP];
             for (k, v) in vectors.iter_mut().enumerate() {
                 *v = simd.load_ptr(x.add(i + k * lanes));
             }
-            for (k, v) in f.apply(group, vectors).into_iter().enumerate() {
-                simd.store_ptr(out.add(i + k * lanes), v);
+            let results = f.apply(group, vectors);
+            match stream {
+                true => {
+                    for (k, v) in results.into_iter().enumerate() {
+                        simd.store_streaming_ptr(out.add(i + k * lanes), v);
+                    }
+                }
+                false => {
+                    for (k, v) in results.into_iter().enumerate() {
+                        simd.store_ptr(out.add(i + k * lanes), v);
+                    }
+                }
             }
             i += GROUP * lanes;
+        }
+        if stream {
+            simd.finish_streaming();
         }
         while i + lanes <= len {
             simd.store_ptr(out.add(i), f.apply(simd, simd.load_ptr(x.add(i))));
@@ -275,7 +318,8 @@ pub fn prelu(
     for_each_block(ctx, loops.len(), |first, count| {
         // SAFETY: the loops stay inside the three arrays, and blocks are disjoint.
         dispatch!(ctx.isa(), simd => unsafe {
-            prelu_block(simd, &loops, writer.ptr(), x.ptr(), slope.ptr(), first, count)
+            let stream = streams(&loops, writer.ptr(), x.ptr());
+            prelu_block(simd, &loops, writer.ptr(), x.ptr(), slope.ptr(), first, count, stream)
         })
     })
 }
@@ -339,6 +383,7 @@ unsafe fn prelu_block<S: Simd>(
     slope: *const f32,
     first: usize,
     count: usize,
+    stream: bool,
 ) {
     let [out_step, x_step, slope_step] = loops.inner();
     let mut runs = loops.runs(first, count);
@@ -350,9 +395,9 @@ unsafe fn prelu_block<S: Simd>(
             match (out_step, x_step, slope_step) {
                 (1, 1, 0) => {
                     let slope = *slope;
-                    unary_run(simd, Activation::LeakyRelu { slope }, out, x, len);
+                    unary_run(simd, Activation::LeakyRelu { slope }, out, x, len, stream);
                 }
-                (1, 1, 1) => prelu_run(simd, out, x, slope, len),
+                (1, 1, 1) => prelu_run(simd, out, x, slope, len, stream),
                 _ => {
                     let (mut values, mut slopes) = ([0f32; STAGE], [0f32; STAGE]);
                     for at in (0..len).step_by(STAGE) {
@@ -360,7 +405,7 @@ unsafe fn prelu_block<S: Simd>(
                         gather_run(values.as_mut_ptr(), x, x_step, at, part);
                         gather_run(slopes.as_mut_ptr(), slope, slope_step, at, part);
                         let staged = values.as_mut_ptr();
-                        prelu_run(simd, staged, staged, slopes.as_ptr(), part);
+                        prelu_run(simd, staged, staged, slopes.as_ptr(), part, false);
                         scatter_run(out, out_step, at, staged, part);
                     }
                 }
@@ -369,12 +414,20 @@ unsafe fn prelu_block<S: Simd>(
     }
 }
 
-/// `out[i] = x[i] > 0 ? x[i] : slope[i] * x[i]` for neighbours in memory; `out` and `x` may be the same.
+/// `out[i] = x[i] > 0 ? x[i] : slope[i] * x[i]` for neighbours in memory; `out` and `x` may be the same, unless
+/// `stream` stores past the caches.
 ///
 /// # Safety
 /// `len` elements are valid for reading at `x` and `slope` and for writing at `out`.
 #[inline(always)]
-unsafe fn prelu_run<S: Simd>(simd: S, out: *mut f32, x: *const f32, slope: *const f32, len: usize) {
+unsafe fn prelu_run<S: Simd>(
+    simd: S,
+    out: *mut f32,
+    x: *const f32,
+    slope: *const f32,
+    len: usize,
+    stream: bool,
+) {
     let lanes = S::LANES;
     // SAFETY: every access is inside of `len`.
     unsafe {
@@ -387,10 +440,22 @@ unsafe fn prelu_run<S: Simd>(simd: S, out: *mut f32, x: *const f32, slope: *cons
         }
         let tail = simd.load_ptr(x.add(len - lanes));
         let mut i = 0;
+        if stream {
+            let (v, s) = (simd.load_ptr(x), simd.load_ptr(slope));
+            simd.store_ptr(out, leaky(simd, v, s));
+            i = first_aligned::<S>(out);
+        }
         while i + lanes <= len {
             let (v, s) = (simd.load_ptr(x.add(i)), simd.load_ptr(slope.add(i)));
-            simd.store_ptr(out.add(i), leaky(simd, v, s));
+            let y = leaky(simd, v, s);
+            match stream {
+                true => simd.store_streaming_ptr(out.add(i), y),
+                false => simd.store_ptr(out.add(i), y),
+            }
             i += lanes;
+        }
+        if stream {
+            simd.finish_streaming();
         }
         if i < len {
             let s = simd.load_ptr(slope.add(len - lanes));

@@ -1,10 +1,11 @@
 """The rows of each family: the table that omma is judged by, then sweeps that show how cost grows."""
 
 from ..rows import Row
-from . import attention, boxes, cluster, conv, gemm, image, neighbours, nn, roi, warp
+from . import attention, boxes, cluster, conv, gemm, image, neighbours, networks, nn, roi, warp
 
 FAMILIES = {
     "conv": conv,
+    "networks": networks,
     "gemm": gemm,
     "nn": nn,
     "attention": attention,
