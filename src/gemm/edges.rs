@@ -149,7 +149,7 @@ unsafe fn panels_of<S: Simd, const P: usize, const V: usize, const T: usize>(
     stack: &mut Stack,
 ) -> usize {
     let size = const { tile(S::TIER) };
-    const { assert!(V * S::LANES >= tile(S::TIER).mr && P * tile(S::TIER).mr * T <= TILE_FLOATS) };
+    const { assert!(P * tile(S::TIER).mr * T <= TILE_FLOATS) };
     let panel = block.depth * size.mr;
     let mut a = block.a.wrapping_add((row - block.rows.0) * block.depth);
     let across = column - block.columns.0;
@@ -158,7 +158,7 @@ unsafe fn panels_of<S: Simd, const P: usize, const V: usize, const T: usize>(
         .b
         .wrapping_add((across - within) * block.depth + within);
     // Rows that the last vector of a panel holds; beyond the panel there may be nothing.
-    let last = simd.first(size.mr - (V - 1) * S::LANES);
+    let last = simd.first(size.mr.saturating_sub((V - 1) * S::LANES));
     let mut acc = [[[simd.zero(); T]; V]; P];
     // SAFETY: P panels of `depth` steps of mr rows, one panel of nr columns; the stack has room for the sums.
     unsafe {
