@@ -49,6 +49,10 @@ impl<'c> List<'c> {
         self.len
     }
 
+    fn clear(&mut self) {
+        self.len = 0;
+    }
+
     /// True when a box of the list suppresses the probe.
     #[inline(always)]
     pub(super) fn suppresses<S: Simd, const MIN: bool>(&self, simd: S, probe: &Probe<S>) -> bool {
@@ -131,26 +135,47 @@ pub(super) struct Candidates<'a> {
     pub(super) limit: usize,
 }
 
+/// What a search needs, for one set of candidates after the other.
+pub(super) struct Memory<'c> {
+    list: List<'c>,
+    batches: Batches<'c>,
+}
+
+impl<'c> Memory<'c> {
+    /// For sets of at most `capacity` candidates.
+    pub(super) fn new(ctx: &'c Context, capacity: usize) -> Result<Memory<'c>> {
+        let lanes = dispatch!(ctx.isa(), simd => lanes(simd));
+        Ok(Memory {
+            list: List::new(ctx, capacity, lanes)?,
+            batches: Batches::new(ctx, 1)?,
+        })
+    }
+}
+
 /// Writes the indices of the kept boxes by rank to `kept`, which has room for
 /// all candidates; returns their number.
 pub(super) fn suppress(
     ctx: &Context,
+    memory: &mut Memory<'_>,
     candidates: &Candidates<'_>,
     kept: &mut [u32],
 ) -> Result<usize> {
     match candidates.rule.overlap {
-        Overlap::Union => run::<false>(ctx, candidates, kept),
-        Overlap::Min => run::<true>(ctx, candidates, kept),
+        Overlap::Union => run::<false>(ctx, memory, candidates, kept),
+        Overlap::Min => run::<true>(ctx, memory, candidates, kept),
     }
 }
 
-fn run<const MIN: bool>(ctx: &Context, all: &Candidates<'_>, kept: &mut [u32]) -> Result<usize> {
+fn run<const MIN: bool>(
+    ctx: &Context,
+    Memory { list, batches }: &mut Memory<'_>,
+    all: &Candidates<'_>,
+    kept: &mut [u32],
+) -> Result<usize> {
     let isa = ctx.isa();
-    let lanes = dispatch!(isa, simd => lanes(simd));
-    let mut list = List::new(ctx, all.ranks.len(), lanes)?;
-    let mut memory = Batches::new(ctx, 1)?;
+    list.clear();
     let (done, count) = dispatch!(isa, simd => {
-        search_list::<_, MIN>(simd, all, &mut list, memory.at(0), kept)
+        search_list::<_, MIN>(simd, all, list, batches.at(0), kept)
     });
     if done == all.ranks.len() || count == all.limit {
         return Ok(count);
@@ -159,11 +184,12 @@ fn run<const MIN: bool>(ctx: &Context, all: &Candidates<'_>, kept: &mut [u32]) -
         ranks: &all.ranks[done..],
         ..*all
     };
-    let layout = dispatch!(isa, simd => Layout::new(simd, &rest, memory.at(0)));
+    let lanes = dispatch!(isa, simd => lanes(simd));
+    let layout = dispatch!(isa, simd => Layout::new(simd, &rest, batches.at(0)));
     let mut grid = Grid::new(ctx, &layout, all.ranks.len(), lanes)?;
     Ok(dispatch!(isa, simd => {
-        take_over(simd, all, &mut grid, memory.at(0), &kept[..count]);
-        search_grid::<_, MIN>(simd, &rest, &mut list, &mut grid, memory.at(0), kept, count)
+        take_over(simd, all, &mut grid, batches.at(0), &kept[..count]);
+        search_grid::<_, MIN>(simd, &rest, list, &mut grid, batches.at(0), kept, count)
     }))
 }
 

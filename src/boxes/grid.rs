@@ -24,6 +24,8 @@ const SAMPLES: usize = 256;
 const CELL: f32 = 1.5;
 /// Cells are at least so large that, spread evenly, they hold that many candidates for each lane.
 const CROWD: f32 = 0.5;
+/// A cell is no smaller than this part of what the candidates extend over: the numbers of chunks have to fit the tails.
+const FINEST: f32 = 1.0 / 4096.0;
 /// A kept box that touches more cells goes to the common list.
 const MOST_CELLS: usize = 16;
 /// The low bits of a tail say how many lanes of the chunk are used.
@@ -90,7 +92,7 @@ impl Layout {
             len,
         };
         if seen > 0 {
-            let crowd = (CROWD * S::LANES as f32 / len as f32).sqrt();
+            let crowd = (CROWD * S::LANES as f32 / len as f32).sqrt().max(FINEST);
             for axis in 0..2 {
                 let origin = simd.reduce_min(low[axis]);
                 let across = simd.reduce_max(high[axis]) - origin;
@@ -155,8 +157,6 @@ pub(super) struct Grid<'c> {
     chunks: Scratch<'c, f32>,
     /// The next chunk to be linked.
     fresh: u32,
-    /// Boxes in cells.
-    entries: usize,
     /// Boxes that everyone meets.
     common: List<'c>,
 }
@@ -184,7 +184,6 @@ impl<'c> Grid<'c> {
             links,
             chunks,
             fresh: 1 + cells as u32,
-            entries: 0,
             common: List::new(ctx, capacity, lanes)?,
         })
     }
@@ -382,6 +381,5 @@ impl<'c> Grid<'c> {
                 put(simd, chunk, lane as usize, judged);
             }
         }
-        self.entries += cells.count();
     }
 }
