@@ -7,6 +7,7 @@
 //! the kept boxes become many, the search moves on to a [`Grid`], which
 //! offers only those nearby. That criterion needs no guess about the data.
 
+use super::batch::{BATCH, Batch, Batches};
 use super::grid::{Grid, Layout};
 use super::rule::{FIELDS, Judged, Overlap, Probe, Rule};
 use crate::error::Result;
@@ -14,9 +15,11 @@ use crate::runtime::{Context, Scratch};
 use crate::simd::{Simd, dispatch};
 
 /// The kept boxes up to which a list is searched faster than a grid.
-const LIST_TO: usize = 192;
+const LIST_TO: usize = 128;
 /// A grid is not worth setting up for fewer remaining candidates.
 const GRID_FROM: usize = 128;
+/// Memory is asked for that many candidates ahead.
+const AHEAD: usize = 4;
 
 /// A list of boxes in chunks of vectors; unused lanes are NaN, which overlaps nothing.
 pub(super) struct List<'c> {
@@ -44,6 +47,10 @@ impl<'c> List<'c> {
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    fn clear(&mut self) {
+        self.len = 0;
     }
 
     /// True when a box of the list suppresses the probe.
@@ -128,24 +135,48 @@ pub(super) struct Candidates<'a> {
     pub(super) limit: usize,
 }
 
+/// What a search needs, for one set of candidates after the other.
+pub(super) struct Memory<'c> {
+    list: List<'c>,
+    batches: Batches<'c>,
+}
+
+impl<'c> Memory<'c> {
+    /// For sets of at most `capacity` candidates.
+    pub(super) fn new(ctx: &'c Context, capacity: usize) -> Result<Memory<'c>> {
+        let lanes = dispatch!(ctx.isa(), simd => lanes(simd));
+        Ok(Memory {
+            list: List::new(ctx, capacity, lanes)?,
+            batches: Batches::new(ctx, 1)?,
+        })
+    }
+}
+
 /// Writes the indices of the kept boxes by rank to `kept`, which has room for
 /// all candidates; returns their number.
 pub(super) fn suppress(
     ctx: &Context,
+    memory: &mut Memory<'_>,
     candidates: &Candidates<'_>,
     kept: &mut [u32],
 ) -> Result<usize> {
     match candidates.rule.overlap {
-        Overlap::Union => run::<false>(ctx, candidates, kept),
-        Overlap::Min => run::<true>(ctx, candidates, kept),
+        Overlap::Union => run::<false>(ctx, memory, candidates, kept),
+        Overlap::Min => run::<true>(ctx, memory, candidates, kept),
     }
 }
 
-fn run<const MIN: bool>(ctx: &Context, all: &Candidates<'_>, kept: &mut [u32]) -> Result<usize> {
+fn run<const MIN: bool>(
+    ctx: &Context,
+    Memory { list, batches }: &mut Memory<'_>,
+    all: &Candidates<'_>,
+    kept: &mut [u32],
+) -> Result<usize> {
     let isa = ctx.isa();
-    let lanes = dispatch!(isa, simd => lanes(simd));
-    let mut list = List::new(ctx, all.ranks.len(), lanes)?;
-    let (done, count) = dispatch!(isa, simd => search_list::<_, MIN>(simd, all, &mut list, kept));
+    list.clear();
+    let (done, count) = dispatch!(isa, simd => {
+        search_list::<_, MIN>(simd, all, list, batches.at(0), kept)
+    });
     if done == all.ranks.len() || count == all.limit {
         return Ok(count);
     }
@@ -153,10 +184,12 @@ fn run<const MIN: bool>(ctx: &Context, all: &Candidates<'_>, kept: &mut [u32]) -
         ranks: &all.ranks[done..],
         ..*all
     };
-    let mut grid = Grid::new(ctx, &Layout::new(&rest), all.ranks.len(), lanes)?;
+    let lanes = dispatch!(isa, simd => lanes(simd));
+    let layout = dispatch!(isa, simd => Layout::new(simd, &rest, batches.at(0)));
+    let mut grid = Grid::new(ctx, &layout, all.ranks.len(), lanes)?;
     Ok(dispatch!(isa, simd => {
-        grid.take_over(simd, all.boxes, all.rule, &kept[..count]);
-        search_grid::<_, MIN>(simd, &rest, &mut list, &mut grid, kept, count)
+        take_over(simd, all, &mut grid, batches.at(0), &kept[..count]);
+        search_grid::<_, MIN>(simd, &rest, list, &mut grid, batches.at(0), kept, count)
     }))
 }
 
@@ -172,30 +205,55 @@ fn search_list<S: Simd, const MIN: bool>(
     simd: S,
     all: &Candidates<'_>,
     list: &mut List<'_>,
+    mut batch: Batch<'_>,
     kept: &mut [u32],
 ) -> (usize, usize) {
     let negative = all.rule.is_negative();
     let last_chance = all.ranks.len().saturating_sub(GRID_FROM);
-    let mut count = 0;
-    for (rank, &index) in all.ranks.iter().enumerate() {
-        if count == all.limit || (list.len() >= LIST_TO && rank < last_chance && !negative) {
-            return (rank, count);
-        }
-        if let Some(judged) = all.rule.judge(all.boxes, index) {
-            let probe = Probe::new(simd, all.rule, &judged);
-            let suppressed = match negative {
-                false => list.suppresses::<S, MIN>(simd, &probe),
-                true => list.surely_suppresses::<S, MIN>(simd, &probe),
-            };
-            if suppressed {
-                continue;
+    let (mut rank, mut count) = (0, 0);
+    for ranks in all.ranks.chunks(BATCH) {
+        batch.judge(simd, all.rule, all.boxes, ranks);
+        for (i, &index) in ranks.iter().enumerate() {
+            if count == all.limit || (list.len() >= LIST_TO && rank < last_chance && !negative) {
+                return (rank, count);
             }
-            list.push(simd, &judged);
+            rank += 1;
+            if !batch.is_inert(i) {
+                let probe = batch.probe(simd, all.rule, i);
+                let suppressed = match negative {
+                    false => list.suppresses::<S, MIN>(simd, &probe),
+                    true => list.surely_suppresses::<S, MIN>(simd, &probe),
+                };
+                if suppressed {
+                    continue;
+                }
+                list.push(simd, &batch.judged(i));
+            }
+            kept[count] = index;
+            count += 1;
         }
-        kept[count] = index;
-        count += 1;
     }
     (all.ranks.len(), count)
+}
+
+/// Enters the boxes that were kept so far.
+#[inline(always)]
+fn take_over<S: Simd>(
+    simd: S,
+    all: &Candidates<'_>,
+    grid: &mut Grid<'_>,
+    mut batch: Batch<'_>,
+    kept: &[u32],
+) {
+    for indices in kept.chunks(BATCH) {
+        batch.judge(simd, all.rule, all.boxes, indices);
+        batch.locate(simd, all.rule, &grid.layout, indices.len());
+        for i in 0..indices.len() {
+            if !batch.is_inert(i) {
+                grid.insert(simd, &batch.judged(i), batch.cells(i));
+            }
+        }
+    }
 }
 
 /// Decides the rest with the grid.
@@ -205,28 +263,37 @@ fn search_grid<S: Simd, const MIN: bool>(
     rest: &Candidates<'_>,
     list: &mut List<'_>,
     grid: &mut Grid<'_>,
+    mut batch: Batch<'_>,
     kept: &mut [u32],
     mut count: usize,
 ) -> usize {
-    for &index in rest.ranks {
-        if count == rest.limit {
-            break;
-        }
-        if let Some(judged) = rest.rule.judge(rest.boxes, index) {
-            let probe = Probe::new(simd, rest.rule, &judged);
-            let cells = grid.cells(rest.rule, &judged);
-            let suppressed = match grid.covers(&cells, list.len() / S::LANES) {
-                true => grid.suppresses::<S, MIN>(simd, &probe, &cells),
-                false => list.suppresses::<S, MIN>(simd, &probe),
-            };
-            if suppressed {
-                continue;
+    for ranks in rest.ranks.chunks(BATCH) {
+        batch.judge(simd, rest.rule, rest.boxes, ranks);
+        batch.locate(simd, rest.rule, &grid.layout, ranks.len());
+        for (i, &index) in ranks.iter().enumerate() {
+            if count == rest.limit {
+                return count;
             }
-            list.push(simd, &judged);
-            grid.insert(simd, &judged, &cells);
+            if let Some(cells) = batch.cells((i + AHEAD).min(ranks.len() - 1)) {
+                grid.prefetch(simd, cells);
+            }
+            if !batch.is_inert(i) {
+                let probe = batch.probe(simd, rest.rule, i);
+                let cells = batch.cells(i);
+                let chunks = list.len() / S::LANES;
+                let suppressed = match cells.filter(|c| c.are_few() || c.count() <= chunks) {
+                    Some(cells) => grid.suppresses::<S, MIN>(simd, &probe, cells),
+                    None => list.suppresses::<S, MIN>(simd, &probe),
+                };
+                if suppressed {
+                    continue;
+                }
+                list.push(simd, &batch.judged(i));
+                grid.insert(simd, &batch.judged(i), cells);
+            }
+            kept[count] = index;
+            count += 1;
         }
-        kept[count] = index;
-        count += 1;
     }
     count
 }

@@ -9,6 +9,7 @@
 //! No operation here is fused or reassociated: every tier gives the same bits,
 //! and suppression decides exactly as torchvision's does.
 
+mod batch;
 mod convert;
 mod format;
 mod greedy;

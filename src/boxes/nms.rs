@@ -1,7 +1,7 @@
 //! `nms` and `batched_nms`: arguments, ranks, groups, results.
 
 use super::format::{BoxFormat, expect_boxes, expect_offset};
-use super::greedy::{Candidates, suppress};
+use super::greedy::{Candidates, Memory, suppress};
 use super::order::rank;
 use super::rule::{Overlap, Rule};
 use crate::error::{Error, Result, bail, ensure};
@@ -141,7 +141,8 @@ impl Job<'_> {
             rule: self.rule,
             limit: at_most(self.params.max_output),
         };
-        suppress(ctx, &candidates, kept)
+        let mut memory = Memory::new(ctx, candidates.ranks.len())?;
+        suppress(ctx, &mut memory, &candidates, kept)
     }
 
     /// As [`select`](Job::select), among the boxes of each class alone.
@@ -205,8 +206,14 @@ impl Job<'_> {
         let (found, stays) = (found.writer(), stays.writer());
         let failure = Mutex::new(None);
         let run = |task: usize| {
-            for g in tasks[task]..tasks[task + 1] {
-                let (start, end) = (starts[g as usize] as usize, starts[g as usize + 1] as usize);
+            let groups = &starts[tasks[task] as usize..=tasks[task + 1] as usize];
+            let largest = groups.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0);
+            let mut memory = match Memory::new(ctx, largest as usize) {
+                Ok(memory) => memory,
+                Err(error) => return note(&failure, error),
+            };
+            for bounds in groups.windows(2) {
+                let (start, end) = (bounds[0] as usize, bounds[1] as usize);
                 let candidates = Candidates {
                     boxes: self.boxes,
                     ranks: &grouped[start..end],
@@ -215,7 +222,7 @@ impl Job<'_> {
                 };
                 // SAFETY: inside of `found`, and classes are disjoint.
                 let found = unsafe { found.slice(start as isize, end - start) };
-                match suppress(ctx, &candidates, found) {
+                match suppress(ctx, &mut memory, &candidates, found) {
                     Ok(count) => {
                         for &index in &found[..count] {
                             // SAFETY: an index of a box, and of one class only.

@@ -53,12 +53,6 @@ pub(super) struct Judged {
     pub(super) scaled_area: f32,
 }
 
-impl Judged {
-    pub(super) fn is_regular(&self) -> bool {
-        self.scaled_area >= 0.0
-    }
-}
-
 /// The areas for which the error bounds hold.
 const REGULAR_AREA: std::ops::RangeInclusive<f32> = 1e-30..=1e37;
 /// Coordinates beyond are irregular; products of two are finite below.
@@ -107,34 +101,51 @@ impl Rule {
         self.threshold < 0.0
     }
 
-    /// The box at `index`, or `None` when it is inert.
+    /// The corners of the box at `index`.
     #[inline(always)]
-    pub(super) fn judge(&self, boxes: &[[f32; 4]], index: u32) -> Option<Judged> {
-        let corners = self.format.corners(boxes[index as usize]);
-        let [x1, y1, x2, y2] = corners;
+    pub(super) fn corners(&self, boxes: &[[f32; 4]], index: u32) -> [f32; 4] {
+        self.format.corners(boxes[index as usize])
+    }
+
+    /// Which of these boxes are regular, and their scaled areas.
+    #[inline(always)]
+    pub(super) fn judge<S: Simd>(
+        &self,
+        simd: S,
+        [x1, y1, x2, y2]: [S::F32; 4],
+    ) -> (S::Mask, S::F32) {
+        let offset = simd.splat(self.offset);
+        let w = simd.add(simd.sub(x2, x1), offset);
+        let h = simd.add(simd.sub(y2, y1), offset);
+        let area = simd.mul(w, h);
+        let smallest = simd.splat(if self.offset != 0.0 { 0.5 } else { 0.0 });
+        let reach = simd.max(
+            simd.max(simd.abs(x1), simd.abs(y1)),
+            simd.max(simd.abs(x2), simd.abs(y2)),
+        );
+        // NaN fails the first two comparisons.
+        let sides = simd.and(simd.gt(w, smallest), simd.gt(h, smallest));
+        let areas = simd.and(
+            simd.ge(area, simd.splat(*REGULAR_AREA.start())),
+            simd.le(area, simd.splat(*REGULAR_AREA.end())),
+        );
+        let near = simd.le(reach, simd.splat(REGULAR_COORDINATE));
+        let regular = simd.and(simd.and(sides, areas), near);
+        let scaled = simd.mul(area, simd.splat(self.scale));
+        let irregular = simd.splat(f32::NEG_INFINITY);
+        (regular, simd.select(regular, scaled, irregular))
+    }
+
+    /// Whether a box that is not regular is inert.
+    #[cold]
+    pub(super) fn is_inert(&self, [x1, y1, x2, y2]: [f32; 4]) -> bool {
         let (w, h) = (x2 - x1 + self.offset, y2 - y1 + self.offset);
         let area = w * h;
-        let smallest = if self.offset != 0.0 { 0.5 } else { 0.0 };
-        let reach = x1.abs().max(y1.abs()).max(x2.abs()).max(y2.abs());
-        // NaN fails the first two comparisons.
-        if w > smallest
-            && h > smallest
-            && REGULAR_AREA.contains(&area)
-            && reach <= REGULAR_COORDINATE
-        {
-            return Some(Judged {
-                corners,
-                scaled_area: area * self.scale,
-            });
-        }
         // The intersection is inside of each box, in rounded arithmetic too, so with
         // one without extent it is 0 (or NaN), and with an infinite union as well.
         let inert = !(w > 0.0 && h > 0.0 && area > 0.0)
             || (area == f32::INFINITY && self.overlap == Overlap::Union);
-        (!inert || self.is_negative()).then_some(Judged {
-            corners,
-            scaled_area: f32::NEG_INFINITY,
-        })
+        inert && !self.is_negative()
     }
 }
 
