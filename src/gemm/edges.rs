@@ -13,7 +13,7 @@ pub(super) const MAX_TAIL: usize = 4;
 /// Returns the first column that is left.
 ///
 /// # Safety
-/// As [`multiply_block`], for a block of `MR` rows.
+/// As [`multiply_block`](super::kernel::multiply_block), for a block of `MR` rows.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)]
 pub(super) unsafe fn abreast<S: Simd, const MR: usize, const P: usize>(
