@@ -6,7 +6,7 @@
 //! what is left is to add up the even and the odd ones. The next source row is asked for while one is filtered.
 
 use super::super::pixels::{Lent, Pieces, Rows, Size};
-use super::super::rows::{Producer, Sink, aligned, past_caches};
+use super::super::rows::{Producer, Sink, aligned, ask_ahead, past_caches, store_pixels};
 use super::Taps;
 use crate::error::Result;
 use crate::runtime::Context;
@@ -169,7 +169,7 @@ impl<'a> FilterF32<'a> {
                 let at = self.offsets.as_ptr().add(vector * S::LANES);
                 let weights = self.weights.as_ptr().add(vector * CUBIC * S::LANES);
                 if self.shrinks {
-                    simd.prefetch(next.wrapping_add(*at as usize));
+                    ask_ahead::<S, 1>(simd, next, at);
                 }
                 let mut halves = [simd.zero(); 2];
                 for (i, sum) in halves.iter_mut().enumerate() {
@@ -203,7 +203,7 @@ impl<'a> FilterF32<'a> {
                 let at = self.offsets.as_ptr().add(vector * S::LANES / C);
                 let weights = self.weights.as_ptr().add(vector * self.taps * S::LANES);
                 if self.shrinks {
-                    simd.prefetch(next.wrapping_add(*at as usize));
+                    ask_ahead::<S, C>(simd, next, at);
                 }
                 let mut sum = simd.zero();
                 for tap in (0..self.taps).step_by(2) {
@@ -242,14 +242,14 @@ impl<'a> FilterF32<'a> {
                 let at = self.offsets.as_ptr().add(vector * S::BLOCKS);
                 let weights = self.weights.as_ptr().add(vector * taps * S::LANES);
                 if self.shrinks {
-                    simd.prefetch(next.wrapping_add(*at as usize));
+                    ask_ahead::<S, 4>(simd, next, at);
                 }
                 let mut sum = simd.zero();
                 for tap in 0..taps {
                     let v = simd.load_float_blocks_ptr(from.wrapping_add(tap * channels), at);
                     sum = simd.fma(v, simd.load_ptr(weights.add(tap * S::LANES)), sum);
                 }
-                simd.store_float_blocks_ptr(out, channels, sum);
+                store_pixels(simd, out, channels, sum);
                 out = out.add(S::BLOCKS * channels);
             }
         }
