@@ -1,46 +1,96 @@
 //! Halving both sides of an image of bytes exactly, which OpenCV does as the mean of four.
 //!
-//! The sums of neighbouring pixels are those of neighbouring bytes, for one channel as they lie, for two and four
-//! after a shuffle inside of sixteen bytes; one instruction makes eight of them. Blocks are loaded so that the pack at
-//! the end puts bytes in order. It reads and writes memory as fast as that goes. (Three channels take the way of
-//! `linear_u8`, whose plan has their shuffles.)
+//! The sums of neighbouring pixels are those of neighbouring bytes, for one channel as they lie, for others
+//! after a shuffle inside of sixteen bytes; one instruction makes eight of them (of three channels six). Blocks are loaded so that the
+//! pack at the end puts bytes in order. It reads and writes memory as fast as that goes. The last vector of a row ends with it and
+//! makes again what the one before has made.
 
 use super::pixels::{Rows, Size};
 use super::rows::{Producer, Sink};
-use crate::simd::Narrow;
+use crate::runtime::Context;
+use crate::simd::{Narrow, Tier};
+use std::array::from_fn;
 use std::ops::Range;
 
 /// The widest vector in bytes, and its blocks.
 const WIDEST: usize = 64;
 const BLOCKS: usize = WIDEST / 16;
 
+/// Of each eight bytes the first six, side by side.
+const SIXES: [u8; WIDEST] = {
+    let mut sixes = [0x80; WIDEST];
+    let mut i = 0;
+    while i < WIDEST {
+        if i % 16 < 12 {
+            sixes[i] = (i % 16 + i % 16 / 6 * 2) as u8;
+        }
+        i += 1;
+    }
+    sixes
+};
+
 /// The means of one image, ready to make rows.
 pub(super) struct HalveU8<'a> {
     src: Rows<'a, u8>,
     dst: Size,
-    /// Brings the samples of a channel of two pixels together.
-    pairs: [u8; WIDEST],
+    /// For any vector and for the last of a row.
+    plans: [Plan; 2],
+}
+
+/// How the bytes of a vector come together.
+struct Plan {
     /// Where the blocks of the first and of the second half of a result start.
     offsets: [[u32; BLOCKS]; 2],
+    /// For each half: brings the samples of a channel of two pixels together.
+    pairs: [[u8; WIDEST]; 2],
+}
+
+impl Plan {
+    /// `blocks` of vectors, of which the last, of three channels, starts four bytes `early`.
+    fn new(channels: usize, blocks: usize, early: usize) -> Plan {
+        let bytes = 2 * samples(channels);
+        let early = |block: usize, half: usize| match (channels, half, block + 1 == blocks) {
+            (3, 1, true) => early,
+            _ => 0,
+        };
+        Plan {
+            offsets: from_fn(|half| {
+                from_fn(|block| (bytes * (2 * block + half) - early(block, half)) as u32)
+            }),
+            pairs: from_fn(|half| {
+                from_fn(|i| {
+                    let (sample, pixel) = (i % 16 / 2, i % 2);
+                    let (at, channel) = (sample / channels, sample % channels);
+                    let byte = (2 * at + pixel) * channels + channel + early(i / 16, half);
+                    // Of three channels, two samples are none.
+                    (byte % 16) as u8
+                })
+            }),
+        }
+    }
+}
+
+/// Samples that a block of the source makes.
+fn samples(channels: usize) -> usize {
+    if channels == 3 { 6 } else { 8 }
 }
 
 impl<'a> HalveU8<'a> {
     /// Whether images of so many channels are served.
     pub(super) fn takes(channels: usize) -> bool {
-        matches!(channels, 1 | 2 | 4)
+        matches!(channels, 1..=4)
     }
 
-    pub(super) fn new(src: Rows<'a, u8>, dst: Size) -> HalveU8<'a> {
-        let channels = dst.channels;
+    pub(super) fn new(ctx: &Context, src: Rows<'a, u8>, dst: Size) -> HalveU8<'a> {
+        let blocks = match ctx.isa().tier() {
+            Tier::Portable | Tier::Neon => 1,
+            Tier::Avx2 => 2,
+            Tier::Avx512 => 4,
+        };
         HalveU8 {
             src,
             dst,
-            pairs: std::array::from_fn(|i| {
-                let (sample, pixel) = (i % 16 / 2, i % 2);
-                let (at, channel) = (sample / channels, sample % channels);
-                ((2 * at + pixel) * channels + channel) as u8
-            }),
-            offsets: [0, 16].map(|half| std::array::from_fn(|block| (32 * block + half) as u32)),
+            plans: [0, 4].map(|early| Plan::new(dst.channels, blocks, early)),
         }
     }
 
@@ -57,37 +107,67 @@ impl<'a> HalveU8<'a> {
         simd.shr_i16::<2>(simd.add_i16(sum, rounding))
     }
 
+    /// Makes a vector from two rows.
+    ///
+    /// # Safety
+    /// The blocks of the plan are readable from both of `rows`; `out` has room for what they make.
+    #[inline(always)]
+    unsafe fn vector<S: Narrow, const C: usize>(
+        simd: S,
+        plan: &Plan,
+        rows: [*const u8; 2],
+        out: *mut u8,
+    ) {
+        let mut halves = [simd.splat_i16(0); 2];
+        // SAFETY: the caller's promise.
+        unsafe {
+            for (i, half) in halves.iter_mut().enumerate() {
+                let pairs = simd.load_bytes_ptr(plan.pairs[i].as_ptr());
+                for row in rows {
+                    let mut v = simd.load_blocks_ptr::<1>(row, plan.offsets[i].as_ptr());
+                    if C > 1 {
+                        v = simd.shuffle_bytes(v, pairs);
+                    }
+                    *half = simd.add_i16(*half, simd.sum_pairs_u8(v));
+                }
+                *half = Self::mean::<S, C>(simd, *half);
+            }
+            let v = simd.pack_i16(halves[0], halves[1]);
+            if C != 3 {
+                return simd.store_bytes_ptr(out, v);
+            }
+            let v = simd.shuffle_bytes(v, simd.load_bytes_ptr(SIXES.as_ptr()));
+            simd.store_twelves_ptr(out, v);
+        }
+    }
+
     /// Makes a row from two.
     ///
     /// # Safety
     /// `rows` have twice as many samples as `out`.
     #[inline(always)]
     unsafe fn row<S: Narrow, const C: usize>(&self, simd: S, rows: [&[u8]; 2], out: &mut [u8]) {
-        let bytes = 4 * S::LANES;
-        let whole = out.len() / bytes * bytes;
-        // SAFETY: vectors end inside of the rows.
+        let step = 2 * samples(C) * S::BLOCKS;
+        let Some(last) = out.len().checked_sub(step) else {
+            return self.short::<C>(rows, out);
+        };
+        // SAFETY: vectors end inside of the rows. Of three channels the last block is read four bytes further, but by the last
+        // vector's plan, and every other one is at least a pixel before it.
         unsafe {
-            let pairs = simd.load_bytes_ptr(self.pairs.as_ptr());
-            for at in (0..whole).step_by(bytes) {
-                let mut halves = [simd.splat_i16(0); 2];
-                for (half, offsets) in halves.iter_mut().zip(&self.offsets) {
-                    for row in rows {
-                        let from = row.as_ptr().add(2 * at);
-                        let mut v = simd.load_blocks_ptr::<1>(from, offsets.as_ptr());
-                        if C > 1 {
-                            v = simd.shuffle_bytes(v, pairs);
-                        }
-                        *half = simd.add_i16(*half, simd.sum_pairs_u8(v));
-                    }
-                    *half = Self::mean::<S, C>(simd, *half);
-                }
-                simd.store_bytes_ptr(
-                    out.as_mut_ptr().add(at),
-                    simd.pack_i16(halves[0], halves[1]),
-                );
+            let at = |at: usize| rows.map(|row| row.as_ptr().add(2 * at));
+            for start in (0..last).step_by(step) {
+                let to = out.as_mut_ptr().add(start);
+                Self::vector::<S, C>(simd, &self.plans[0], at(start), to);
             }
+            let to = out.as_mut_ptr().add(last);
+            Self::vector::<S, C>(simd, &self.plans[1], at(last), to);
         }
-        for (at, out) in out.iter_mut().enumerate().skip(whole) {
+    }
+
+    /// Makes a row that is shorter than a vector.
+    #[inline(always)]
+    fn short<const C: usize>(&self, rows: [&[u8]; 2], out: &mut [u8]) {
+        for (at, out) in out.iter_mut().enumerate() {
             let first = at / C * 2 * C + at % C;
             let sum: u16 = rows
                 .iter()
@@ -122,6 +202,7 @@ impl Producer<u8> for HalveU8<'_> {
                 match self.dst.channels {
                     1 => self.row::<S, 1>(simd, from, run),
                     2 => self.row::<S, 2>(simd, from, run),
+                    3 => self.row::<S, 3>(simd, from, run),
                     _ => self.row::<S, 4>(simd, from, run),
                 }
                 let run: *const [u8] = run;

@@ -18,8 +18,8 @@
 //! samples; interpolation vector `m` of four holds in block `b` the samples `16 b + 4 m ..`, hence two packs
 //! in place put them in order.
 //!
-//! An exact halving is not interpolation in OpenCV but the mean of four, `(sum + 2) >> 2` (for 1, 3 and 4 channels;
-//! ties to even for others). It takes the same way with weights of one.
+//! An exact halving is not interpolation in OpenCV but the mean of four: see `halve`. That of five and more channels takes the
+//! same way with weights of one, ties to even.
 
 use super::axis::{Axis, fixed_point};
 use super::pixels::{Lent, Pieces, Rows, Size};
@@ -34,10 +34,8 @@ use std::ops::Range;
 enum Join {
     /// By the weights of y.
     Linear,
-    /// The mean of four, half up.
-    HalfUp,
     /// The mean of four, half to even.
-    HalfEven,
+    Half,
 }
 
 /// The samples of a strip: what the plan, two rows of words and the source of a strip take together fits
@@ -75,11 +73,7 @@ impl<'a> LinearU8<'a> {
         halve: bool,
     ) -> Result<LinearU8<'a>> {
         let channels = src.size.channels;
-        let join = match (halve, channels) {
-            (false, _) => Join::Linear,
-            (true, 1 | 3 | 4) => Join::HalfUp,
-            (true, _) => Join::HalfEven,
-        };
+        let join = if halve { Join::Half } else { Join::Linear };
         // A tap is the first sample, the second, and both weights.
         let mut taps: Lent<'_, u32> = ctx.scratch(3 * dst.width)?;
         for (x, tap) in taps.chunks_exact_mut(3).enumerate() {
@@ -279,8 +273,7 @@ impl LinearU8<'_> {
                 let high = [rows[0].add(at + words), rows[1].add(at + words)];
                 let (low, high) = match self.join {
                     Join::Linear => (linear(simd, low, weights), linear(simd, high, weights)),
-                    Join::HalfUp => (half_up(simd, low), half_up(simd, high)),
-                    Join::HalfEven => (half_even(simd, low), half_even(simd, high)),
+                    Join::Half => (half_even(simd, low), half_even(simd, high)),
                 };
                 let v = simd.pack_i16(low, high);
                 let to = out.as_mut_ptr().add(at);
@@ -374,17 +367,6 @@ unsafe fn linear<S: Narrow>(simd: S, rows: [*const i16; 2], weights: [S::I16; 2]
     simd.shr_i16::<2>(simd.add_i16(simd.add_i16(a, b), simd.splat_i16(2)))
 }
 
-/// `(a + b + 2) >> 2`
-///
-/// # Safety
-/// Both rows are readable for a vector of words.
-#[inline(always)]
-unsafe fn half_up<S: Narrow>(simd: S, rows: [*const i16; 2]) -> S::I16 {
-    // SAFETY: the caller's promise.
-    let (a, b) = unsafe { (simd.load_words_ptr(rows[0]), simd.load_words_ptr(rows[1])) };
-    simd.shr_i16::<2>(simd.add_i16(simd.add_i16(a, b), simd.splat_i16(2)))
-}
-
 /// `(a + b + 1 + ((a + b) >> 2 & 1)) >> 2`
 ///
 /// # Safety
@@ -419,7 +401,7 @@ impl Producer<u8> for LinearU8<'_> {
                 (true, 1) => self.rows::<S, K, 1, false>(simd, rows, scratch, sink),
                 (true, 2) => self.rows::<S, K, 2, false>(simd, rows, scratch, sink),
                 (true, _) => self.rows::<S, K, 4, false>(simd, rows, scratch, sink),
-                (false, 1) => self.rows::<S, K, 1, true>(simd, rows, scratch, sink),
+                // Five and more channels.
                 (false, _) => self.rows::<S, K, 4, true>(simd, rows, scratch, sink),
             }
         }

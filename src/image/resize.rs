@@ -87,7 +87,13 @@ impl sealed::Sample for u8 {
         let (across, down) = axes(coordinates, src.size, dst);
         let halve = coordinates == Coordinates::HalfPixel && across.is_half() && down.is_half();
         if halve && HalveU8::takes(dst.channels) {
-            return run(ctx, &HalveU8::new(src, dst), sink, dst.height, dst.row());
+            return run(
+                ctx,
+                &HalveU8::new(ctx, src, dst),
+                sink,
+                dst.height,
+                dst.row(),
+            );
         }
         let producer = LinearU8::new(ctx, src, dst, across, down, halve)?;
         run(ctx, &producer, sink, dst.height, dst.row())

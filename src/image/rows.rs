@@ -137,6 +137,39 @@ pub(super) fn aligned<S: Simd>(ptr: *const f32) -> usize {
     (ptr as usize).wrapping_neg() / size_of::<f32>() % S::LANES
 }
 
+/// Asks for what a vector of `C` channels reads of another row: at every other block of four lanes, where images shrink so little that
+/// lines would be asked for twice if more often.
+///
+/// # Safety
+/// `offsets` has the offset of every pixel of the vector.
+#[inline(always)]
+pub(super) unsafe fn ask_ahead<S: Narrow, const C: usize>(
+    simd: S,
+    row: *const f32,
+    offsets: *const u32,
+) {
+    let pixels = 4 / C.clamp(1, 4);
+    for block in (0..S::BLOCKS).step_by(2) {
+        // SAFETY: the caller's promise.
+        simd.prefetch(row.wrapping_add(unsafe { *offsets.add(block * pixels) } as usize));
+    }
+}
+
+/// Stores pixels of three or four channels, one a block.
+///
+/// # Safety
+/// `to` has room for them.
+#[inline(always)]
+pub(super) unsafe fn store_pixels<S: Narrow>(simd: S, to: *mut f32, channels: usize, v: S::F32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match channels {
+            3 => simd.store_twelves_ptr(to.cast(), simd.i32_as_bytes(simd.bits(v))),
+            _ => simd.store_ptr(to, v),
+        }
+    }
+}
+
 /// The rows of a band when `height` rows of `row` samples are to be made: enough
 /// work to be worth a task, enough tasks to share. It must not depend on the number of threads.
 pub(super) fn band_rows(height: usize, row: usize) -> usize {

@@ -19,6 +19,7 @@
 
 mod activation;
 mod arithmetic;
+mod counts;
 mod double;
 mod isa;
 pub mod math;
@@ -38,6 +39,7 @@ mod tests;
 
 pub use activation::{Activation, leaky_relu, relu, relu6};
 pub use arithmetic::{Arithmetic, Group};
+pub use counts::{COUNTERS, Counts};
 pub use double::Double;
 pub use isa::{Isa, Tier};
 pub(crate) use isa::{dispatch, enter};

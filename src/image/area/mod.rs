@@ -12,7 +12,7 @@
 //! | both shrink or stay | weights in `f32`, along x first, then along y, ties to even |
 //! | one grows | bilinear, with weights of its own (see [`Axis::area`]) |
 //!
-//! The first and the last are `linear_u8` and `linear_f32` with other taps. For the two others see
+//! The first is `halve`, the last `linear_u8` and `linear_f32` with other taps. For the two others see
 //! [`vectors_u8`] and [`vectors_f32`]; [`plain`] serves the images that are too narrow or have too many channels
 //! for vectors.
 
@@ -137,7 +137,13 @@ impl Area for u8 {
         let grid = match Way::of(src.size, dst) {
             Way::Copy => return run(ctx, &Plain(src), sink, dst.height, dst.row()),
             Way::Halve if HalveU8::takes(dst.channels) => {
-                return run(ctx, &HalveU8::new(src, dst), sink, dst.height, dst.row());
+                return run(
+                    ctx,
+                    &HalveU8::new(ctx, src, dst),
+                    sink,
+                    dst.height,
+                    dst.row(),
+                );
             }
             way @ (Way::Halve | Way::Linear) => {
                 let (across, down) = axes(src.size, dst);

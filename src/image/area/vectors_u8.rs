@@ -344,20 +344,16 @@ pub(in crate::image) unsafe fn store<S: Narrow>(
             }
             return;
         }
-        let mut blocks = [0u8; WIDEST];
-        simd.store_bytes_ptr(blocks.as_mut_ptr(), simd.shuffle_bytes(v, compress));
-        let first = group * 12 * S::BLOCKS;
-        for block in 0..S::BLOCKS {
-            let at = first + 12 * block;
-            let from = blocks.as_ptr().add(BLOCK * block);
-            let to = out.as_mut_ptr().wrapping_add(at);
-            // A whole block where there is room: its last four bytes are written again by the next.
-            match out.len().saturating_sub(at) {
-                BLOCK.. => to
-                    .cast::<[u8; BLOCK]>()
-                    .write_unaligned(from.cast::<[u8; BLOCK]>().read()),
-                left => std::ptr::copy_nonoverlapping(from, to, left.min(12)),
+        let v = simd.shuffle_bytes(v, compress);
+        let at = group * 12 * S::BLOCKS;
+        let to = out.as_mut_ptr().add(at);
+        match out.len() - at {
+            left if left < 12 * S::BLOCKS => {
+                let mut bytes = [0u8; WIDEST];
+                simd.store_twelves_ptr(bytes.as_mut_ptr(), v);
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, left);
             }
+            _ => simd.store_twelves_ptr(to, v),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! what is left is to add up the even and the odd ones. The next source row is asked for while one is filtered.
 
 use super::super::pixels::{Lent, Pieces, Rows, Size};
-use super::super::rows::{Producer, Sink, aligned, past_caches};
+use super::super::rows::{Producer, Sink, aligned, ask_ahead, past_caches, store_pixels};
 use super::Taps;
 use crate::error::Result;
 use crate::runtime::Context;
@@ -35,7 +35,7 @@ pub(super) struct FilterF32<'a> {
     vectors: usize,
     /// Where the taps of pixels start.
     offsets: Lent<'a, u32>,
-    /// For every vector and tap a vector. One channel of four taps: two vectors for each half of the pixels,
+    /// For every vector and tap a vector, of three and four channels a weight a pixel. One channel of four taps: two vectors for each half of the pixels,
     /// the first two weights of each and the last two.
     weights: Lent<'a, f32>,
     /// Vectors from here on may read beyond the row: they read a copy of the row from `tail` on.
@@ -64,7 +64,8 @@ impl<'a> FilterF32<'a> {
             1 | 2 => (lanes / channels, across.count.next_multiple_of(2)),
             _ => (lanes / 4, across.count),
         };
-        let width = lanes / pixels;
+        // Of three and four channels, the weight of a pixel is one number.
+        let width = if channels <= 2 { channels } else { 1 };
         let vectors = dst.width.div_ceil(pixels);
         let mut plan = FilterF32 {
             src,
@@ -74,7 +75,7 @@ impl<'a> FilterF32<'a> {
             pixels,
             vectors,
             offsets: ctx.scratch(vectors * pixels)?,
-            weights: ctx.scratch(vectors * taps * lanes)?,
+            weights: ctx.scratch(vectors * taps * pixels * width)?,
             careful: vectors,
             tail: src.size.row(),
             shrinks: src.size.width > dst.width,
@@ -94,7 +95,7 @@ impl<'a> FilterF32<'a> {
                     plan.weights[at + 2 * pixel + tap % 2] = weight;
                     continue;
                 }
-                let at = (vector * taps + tap) * lanes + pixel * width;
+                let at = ((vector * taps + tap) * pixels + pixel) * width;
                 plan.weights[at..at + width].fill(weight);
             }
             // Loads of three channels reach one float further.
@@ -169,7 +170,7 @@ impl<'a> FilterF32<'a> {
                 let at = self.offsets.as_ptr().add(vector * S::LANES);
                 let weights = self.weights.as_ptr().add(vector * CUBIC * S::LANES);
                 if self.shrinks {
-                    simd.prefetch(next.wrapping_add(*at as usize));
+                    ask_ahead::<S, 1>(simd, next, at);
                 }
                 let mut halves = [simd.zero(); 2];
                 for (i, sum) in halves.iter_mut().enumerate() {
@@ -203,7 +204,7 @@ impl<'a> FilterF32<'a> {
                 let at = self.offsets.as_ptr().add(vector * S::LANES / C);
                 let weights = self.weights.as_ptr().add(vector * self.taps * S::LANES);
                 if self.shrinks {
-                    simd.prefetch(next.wrapping_add(*at as usize));
+                    ask_ahead::<S, C>(simd, next, at);
                 }
                 let mut sum = simd.zero();
                 for tap in (0..self.taps).step_by(2) {
@@ -240,16 +241,17 @@ impl<'a> FilterF32<'a> {
         unsafe {
             for vector in vectors {
                 let at = self.offsets.as_ptr().add(vector * S::BLOCKS);
-                let weights = self.weights.as_ptr().add(vector * taps * S::LANES);
+                let weights = self.weights.as_ptr().add(vector * taps * S::BLOCKS);
                 if self.shrinks {
-                    simd.prefetch(next.wrapping_add(*at as usize));
+                    ask_ahead::<S, 4>(simd, next, at);
                 }
                 let mut sum = simd.zero();
                 for tap in 0..taps {
                     let v = simd.load_float_blocks_ptr(from.wrapping_add(tap * channels), at);
-                    sum = simd.fma(v, simd.load_ptr(weights.add(tap * S::LANES)), sum);
+                    let weight = simd.splat_blocks_ptr(weights.add(tap * S::BLOCKS));
+                    sum = simd.fma(v, weight, sum);
                 }
-                simd.store_float_blocks_ptr(out, channels, sum);
+                store_pixels(simd, out, channels, sum);
                 out = out.add(S::BLOCKS * channels);
             }
         }

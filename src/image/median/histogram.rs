@@ -5,25 +5,27 @@
 //! column and one of the window (S. Perreault, P. Hébert, "Median filtering in constant time", 2007).
 //!
 //! Histograms have two levels of sixteen bins, by the upper and the lower four bits, and they are *cumulative*: bin `i` counts
-//! the values up to `i`. A value enters by adding a row of a table of zeros and ones, the window's sixteen bins are one
-//! vector of words on AVX2, and the bin that has the median is how many bins count too few: a comparison and a
-//! population count, where plain histograms need a sum over bins. A run of pixels goes through the upper level first. Then, for
-//! each of the few bins that have their medians, the lower level of that bin moves along the run: there is no branch that depends on a
-//! single pixel. From run to run a bin's counts are brought up to date by the columns that came and went, or made anew when most did.
+//! the values up to `i`. A value enters by adding a row of a table of zeros and ones, sixteen bins are one vector ([`Counts`]),
+//! and the bin that has the median is how many bins count too few: a comparison and a population count, where plain histograms
+//! need a sum over bins. A row goes through the upper level first. Then, run by run, for each of the few bins that have medians of the
+//! run, the lower level of that bin moves along it: no branch depends on a single pixel, and of each run only which bins it has. From run
+//! to run a bin's counts are brought up to date by the columns that came and went, or made anew when many did.
 
 use super::super::pixels::{Pieces, Rows, RowsMut};
 use super::{Border, Median};
 use crate::error::Result;
 use crate::runtime::Context;
-use crate::simd::dispatch;
+use crate::simd::{COUNTERS, Counts, dispatch};
 use crate::tensor::Element;
+use std::array::from_fn;
 use std::ops::Range;
 
 /// Bins of a level.
-const BINS: usize = 16;
+const BINS: usize = COUNTERS;
 
-/// Pixels that go through the upper level before the lower one: long enough for the pixels of a bin to be many.
-const RUN: usize = 32;
+/// Pixels that go through the lower level together: few bins have their medians even where the image changes, and steps over
+/// them are unrolled. With 32 pixels, from the first to the last of a bin, trip counts were mispredicted.
+const RUN: usize = 8;
 
 /// Rows of ones for the bins that count a value: of the upper level, and of the lower one.
 const UPPER: [[u8; BINS]; 256] = counted(16);
@@ -43,142 +45,187 @@ const fn counted(unit: usize) -> [[u8; BINS]; 256] {
     table
 }
 
-/// A count of a column or of a window. Sums wrap; a complete one fits.
-trait Count: Element + PartialOrd {
+/// Cumulative counts of a level.
+type Bins<C> = [C; BINS];
+
+/// A count of a column or of a window, and vectors of a level. Sums wrap; a complete one fits.
+trait Count: Element {
     /// The largest.
     const MOST: usize;
+    /// The counts of a level.
+    type Vector<S: Counts>: Copy;
     fn of(n: usize) -> Self;
-    fn plus(self, other: Self) -> Self;
     fn minus(self, other: Self) -> Self;
-    fn index(self) -> usize;
+    fn load<S: Counts>(simd: S, from: &Bins<Self>) -> Self::Vector<S>;
+    fn store<S: Counts>(simd: S, to: &mut Bins<Self>, v: Self::Vector<S>);
+    /// Zeros and ones of a table.
+    fn ones<S: Counts>(simd: S, from: &Bins<u8>) -> Self::Vector<S>;
+    fn add<S: Counts>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    fn sub<S: Counts>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+    /// How many are at most `most`: the first bin whose count exceeds it.
+    fn at_most<S: Counts>(simd: S, v: Self::Vector<S>, most: Self) -> usize;
 }
 
 macro_rules! count {
-    ($($t:ty)*) => {$(
+    ($($t:ty: $vector:ident $load:ident $store:ident $add:ident $sub:ident $at_most:ident, $simd:ident $from:ident => $ones:expr;)*) => {$(
         impl Count for $t {
             const MOST: usize = <$t>::MAX as usize;
+            type Vector<S: Counts> = S::$vector;
             #[inline(always)]
             fn of(n: usize) -> $t {
                 n as $t
-            }
-            #[inline(always)]
-            fn plus(self, other: $t) -> $t {
-                self.wrapping_add(other)
             }
             #[inline(always)]
             fn minus(self, other: $t) -> $t {
                 self.wrapping_sub(other)
             }
             #[inline(always)]
-            fn index(self) -> usize {
-                self as usize
+            fn load<S: Counts>(simd: S, from: &Bins<$t>) -> S::$vector {
+                simd.$load(from)
+            }
+            #[inline(always)]
+            fn store<S: Counts>(simd: S, to: &mut Bins<$t>, v: S::$vector) {
+                simd.$store(to, v)
+            }
+            #[inline(always)]
+            fn ones<S: Counts>($simd: S, $from: &Bins<u8>) -> S::$vector {
+                $ones
+            }
+            #[inline(always)]
+            fn add<S: Counts>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$add(a, b)
+            }
+            #[inline(always)]
+            fn sub<S: Counts>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
+                simd.$sub(a, b)
+            }
+            #[inline(always)]
+            fn at_most<S: Counts>(simd: S, v: S::$vector, most: $t) -> usize {
+                simd.$at_most(v, most)
             }
         }
     )*};
 }
-count!(u8 u16 u32);
+count! {
+    u8: C8 load_c8 store_c8 add_c8 sub_c8 at_most_c8, simd from => simd.load_c8(from);
+    u16: C16 load_c16 store_c16 add_c16 sub_c16 at_most_c16, simd from => simd.widen_c8(simd.load_c8(from));
+    u32: C32 load_c32 store_c32 add_c32 sub_c32 at_most_c32, simd from =>
+        simd.widen_c16(simd.widen_c8(simd.load_c8(from)));
+}
 
 /// Counts of a column in windows of `W`.
 trait Column<W: Count>: Count {
-    fn widen(self) -> W;
+    fn widen<S: Counts>(simd: S, v: Self::Vector<S>) -> W::Vector<S>;
 }
 macro_rules! column {
-    ($($narrow:ty => $wide:ty),*) => {$(
+    ($($narrow:ty => $wide:ty: $simd:ident $v:ident => $widened:expr;)*) => {$(
         impl Column<$wide> for $narrow {
             #[inline(always)]
-            fn widen(self) -> $wide {
-                self.into()
+            fn widen<S: Counts>($simd: S, $v: Self::Vector<S>) -> <$wide as Count>::Vector<S> {
+                $widened
             }
         }
     )*};
 }
 // Windows of 15, 255 and more.
-column!(u8 => u8, u8 => u16, u16 => u32);
-
-/// Cumulative counts of a level.
-type Bins<C> = [C; BINS];
-
-/// Counts a value of a column, or no longer.
-#[inline(always)]
-fn enter<C: Count>(column: &mut Bins<C>, counted: &[u8; BINS]) {
-    for (bin, &one) in column.iter_mut().zip(counted) {
-        *bin = bin.plus(C::of(usize::from(one)));
-    }
+column! {
+    u8 => u8: _simd v => v;
+    u8 => u16: simd v => simd.widen_c8(v);
+    u16 => u32: simd v => simd.widen_c16(v);
 }
+
+/// Counts a value of a column.
 #[inline(always)]
-fn leave<C: Count>(column: &mut Bins<C>, counted: &[u8; BINS]) {
-    for (bin, &one) in column.iter_mut().zip(counted) {
-        *bin = bin.minus(C::of(usize::from(one)));
-    }
+fn enter<S: Counts, C: Count>(simd: S, column: &mut Bins<C>, counted: &Bins<u8>) {
+    let counts = C::add(simd, C::load(simd, column), C::ones(simd, counted));
+    C::store(simd, column, counts);
+}
+
+/// Counts a value of a column no longer.
+#[inline(always)]
+fn leave<S: Counts, C: Count>(simd: S, column: &mut Bins<C>, counted: &Bins<u8>) {
+    let counts = C::sub(simd, C::load(simd, column), C::ones(simd, counted));
+    C::store(simd, column, counts);
 }
 
 /// Adds a column to a window.
 #[inline(always)]
-fn add<W: Count, C: Column<W>>(window: &mut Bins<W>, column: &Bins<C>) {
-    for (sum, &count) in window.iter_mut().zip(column) {
-        *sum = sum.plus(count.widen());
-    }
+fn add<S: Counts, W: Count, C: Column<W>>(
+    simd: S,
+    window: W::Vector<S>,
+    column: &Bins<C>,
+) -> W::Vector<S> {
+    W::add(simd, window, C::widen(simd, C::load(simd, column)))
 }
 
 /// Takes a column from a window.
 #[inline(always)]
-fn sub<W: Count, C: Column<W>>(window: &mut Bins<W>, column: &Bins<C>) {
-    for (sum, &count) in window.iter_mut().zip(column) {
-        *sum = sum.minus(count.widen());
-    }
+fn sub<S: Counts, W: Count, C: Column<W>>(
+    simd: S,
+    window: W::Vector<S>,
+    column: &Bins<C>,
+) -> W::Vector<S> {
+    W::sub(simd, window, C::widen(simd, C::load(simd, column)))
 }
 
-/// The first bin whose count exceeds `most`.
+/// No counts.
 #[inline(always)]
-fn first_above<W: Count>(window: &Bins<W>, most: W) -> usize {
-    let mut bins = W::of(0);
-    for &count in window {
-        bins = bins.plus(W::of(usize::from(count <= most)));
-    }
-    bins.index() & (BINS - 1)
+fn zeros<S: Counts, W: Count>(simd: S) -> W::Vector<S> {
+    W::load(simd, &[W::of(0); BINS])
 }
 
 /// The lower level of a bin of the upper one.
 #[derive(Clone, Copy)]
-struct Lower<W> {
+struct Lower<V> {
     /// The counts of all but the last column of a window.
-    counts: Bins<W>,
+    counts: V,
     /// The window's first column; of none, zero.
     next: usize,
 }
 
-impl<W: Count> Lower<W> {
-    fn new() -> Lower<W> {
-        Lower {
-            counts: [W::of(0); BINS],
-            next: 0,
-        }
-    }
-
-    /// The counts of all but the last of the `ksize` columns from `first` on.
+impl<V: Copy> Lower<V> {
+    /// The counts of all but the last of the `ksize` columns from `first` on; a count of a column holds the sum of `narrow`.
     #[inline(always)]
-    fn at<C: Column<W>>(&self, first: usize, columns: &[Bins<C>], ksize: usize) -> Bins<W> {
-        let mut counts = self.counts;
-        if self.next > 0 && first - self.next < ksize / 2 {
-            for x in self.next..first {
-                add(&mut counts, &columns[x + ksize - 1]);
-                sub(&mut counts, &columns[x]);
+    fn at<S: Counts, W: Count<Vector<S> = V>, C: Column<W>>(
+        &self,
+        simd: S,
+        first: usize,
+        columns: &[Bins<C>],
+        ksize: usize,
+        narrow: usize,
+    ) -> V {
+        // A step costs as much as some four columns.
+        if self.next > 0 && 4 * (first - self.next) < ksize {
+            let (enters, leaves) = steps(columns, ksize);
+            let runs = self.next / RUN..first / RUN;
+            let mut counts = self.counts;
+            for (enters, leaves) in enters[runs.clone()].iter().zip(&leaves[runs]) {
+                for i in 0..RUN {
+                    counts = add::<S, W, C>(simd, counts, &enters[i]);
+                    counts = sub::<S, W, C>(simd, counts, &leaves[i]);
+                }
             }
             return counts;
         }
-        counts = [W::of(0); BINS];
-        // As many columns as a narrow count holds at a time.
-        for columns in columns[first..first + ksize - 1].chunks((C::MOST / ksize).max(1)) {
-            let mut sum = columns[0];
-            for column in &columns[1..] {
-                for (sum, &count) in sum.iter_mut().zip(column) {
-                    *sum = sum.plus(count);
-                }
+        let mut counts = zeros::<S, W>(simd);
+        let mut rest = &columns[first..first + ksize - 1];
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(narrow.min(rest.len()));
+            let mut sum = C::load(simd, &some[0]);
+            for column in &some[1..] {
+                sum = C::add(simd, sum, C::load(simd, column));
             }
-            add(&mut counts, &sum);
+            counts = W::add(simd, counts, C::widen(simd, sum));
+            rest = others;
         }
         counts
     }
+}
+
+/// The columns that enter a window, and those that leave it, run by run.
+#[inline(always)]
+fn steps<C>(columns: &[Bins<C>], ksize: usize) -> (&[[Bins<C>; RUN]], &[[Bins<C>; RUN]]) {
+    (columns[ksize - 1..].as_chunks().0, columns.as_chunks().0)
 }
 
 /// The filter of one image.
@@ -187,7 +234,7 @@ struct Histograms<'a> {
     dst: RowsMut<'a, u8>,
     ksize: usize,
     border: Border,
-    /// Columns of pixels that a task makes.
+    /// Columns of pixels that a task makes, whole runs.
     strip: usize,
 }
 
@@ -198,9 +245,12 @@ impl Histograms<'_> {
     }
 
     /// Bytes of scratch for [`run`](Self::run).
-    fn scratch<C: Element>(&self) -> usize {
+    fn scratch<W: Count, C: Element>(&self) -> usize {
         Pieces::bytes::<C>((BINS + 1) * BINS * self.columns())
             + 2 * Pieces::bytes::<u8>(self.columns())
+            + Pieces::bytes::<W>(self.strip)
+            + Pieces::bytes::<u8>(self.strip * (BINS + 2))
+            + Pieces::bytes::<u32>(self.strip / RUN)
     }
 
     /// The values of a channel in the columns from `start - ksize / 2` on, of row `y - before`.
@@ -235,8 +285,9 @@ impl Histograms<'_> {
     /// # Safety
     /// Nobody else has this part of the output.
     #[inline(always)]
-    unsafe fn run<W: Count, C: Column<W>>(
+    unsafe fn run<S: Counts, W: Count, C: Column<W>>(
         &self,
+        simd: S,
         rows: Range<usize>,
         start: usize,
         channel: usize,
@@ -245,18 +296,26 @@ impl Histograms<'_> {
         let (ksize, channels) = (self.ksize, self.src.size.channels);
         let half = ksize / 2;
         let width = self.strip.min(self.src.size.width - start);
-        let columns = width + ksize - 1;
+        // Whole runs: behind the last pixel are more, which nobody sees.
+        let padded = width.next_multiple_of(RUN);
+        let columns = padded + ksize - 1;
         let mut pieces = Pieces::new(scratch);
         let counts = pieces.take::<C>((BINS + 1) * BINS * columns);
         let entering = pieces.take::<u8>(columns);
         let leaving = pieces.take::<u8>(columns);
+        let (mosts, _) = pieces.take::<W>(padded).as_chunks_mut::<RUN>();
+        let seen = pieces.take::<u32>(padded / RUN);
+        let bytes = pieces.take::<u8>(padded * (BINS + 2));
+        let (bins, bytes) = bytes.split_at_mut(padded);
+        let (medians, lows) = bytes.split_at_mut(padded);
+        let (lows, _) = lows.as_chunks_mut::<BINS>();
         counts.fill(C::of(0));
         let (counts, _) = counts.as_chunks_mut::<BINS>();
         let (upper, lower) = counts.split_at_mut(columns);
-        // Where the bin of a value has its columns.
+        // Where the bin of a value has its columns, in bytes.
         let mut bases = [0; 256];
         for (v, base) in bases.iter_mut().enumerate() {
-            *base = v / BINS * columns;
+            *base = v / BINS * columns * size_of::<Bins<C>>();
         }
         assert_eq!(lower.len(), BINS * columns);
         // All but the last row of the window of the row before the first: it enters below, when the first
@@ -266,91 +325,97 @@ impl Histograms<'_> {
             self.values(y, above, start, channel, entering);
             for (x, &v) in entering.iter().enumerate() {
                 let v = usize::from(v);
-                enter(&mut upper[x], &UPPER[v]);
-                enter(&mut lower[bases[v] + x], &LOWER[v]);
+                enter(simd, &mut upper[x], &UPPER[v]);
+                enter(simd, &mut lower[v / BINS * columns + x], &LOWER[v]);
             }
         }
-        let middle = ksize * ksize / 2;
+        let middle = W::of(ksize * ksize / 2);
+        let narrow = (C::MOST / ksize).max(1);
         for y in rows {
             self.values(y + ksize, above, start, channel, entering);
             self.values(y, above, start, channel, leaving);
-            for (x, (&enters, &leaves)) in entering.iter().zip(leaving.iter()).enumerate() {
+            let values = entering.iter().zip(leaving.iter());
+            let held = lower.as_mut_ptr();
+            for (x, (column, (&enters, &leaves))) in upper.iter_mut().zip(values).enumerate() {
                 let (enters, leaves) = (usize::from(enters), usize::from(leaves));
-                let column = &mut upper[x];
-                enter(column, &UPPER[enters]);
-                leave(column, &UPPER[leaves]);
+                let counts = C::add(simd, C::load(simd, column), C::ones(simd, &UPPER[enters]));
+                let counts = C::sub(simd, counts, C::ones(simd, &UPPER[leaves]));
+                C::store(simd, column, counts);
                 // SAFETY: a bin has all columns.
                 unsafe {
-                    enter(lower.get_unchecked_mut(bases[enters] + x), &LOWER[enters]);
-                    leave(lower.get_unchecked_mut(bases[leaves] + x), &LOWER[leaves]);
+                    let at = |v: usize| held.byte_add(bases[v]).add(x);
+                    enter(simd, &mut *at(enters), &LOWER[enters]);
+                    leave(simd, &mut *at(leaves), &LOWER[leaves]);
                 }
             }
-            let mut window = [W::of(0); BINS];
+            // The upper level: the bin of each pixel, how many of the window may be in it up to the median, and which
+            // bins a run has.
+            let mut window = zeros::<S, W>(simd);
             for column in &upper[..ksize - 1] {
-                add(&mut window, column);
+                window = add::<S, W, C>(simd, window, column);
             }
-            let mut lowers = [Lower::new(); BINS];
+            // Behind a zero, so that the counts before a bin are at its place.
+            let mut below = [W::of(0); BINS + 1];
+            let (enters, leaves) = steps(upper, ksize);
+            let (to, _) = bins.as_chunks_mut::<RUN>();
+            for (run, seen) in seen.iter_mut().enumerate() {
+                let (enters, leaves, mosts) = (&enters[run], &leaves[run], &mut mosts[run]);
+                let mut bits = 0;
+                for i in 0..RUN {
+                    window = add::<S, W, C>(simd, window, &enters[i]);
+                    let bin = W::at_most(simd, window, middle) & (BINS - 1);
+                    let [_, after @ ..] = &mut below;
+                    W::store(simd, after, window);
+                    to[run][i] = bin as u8;
+                    mosts[i] = middle.minus(below[bin]);
+                    bits |= 1 << bin;
+                    window = sub::<S, W, C>(simd, window, &leaves[i]);
+                }
+                *seen = bits;
+            }
+            // The lower level: for each bin that some pixel of a run has, the window moves along the run. Pixels of other bins
+            // are counted in vain, because a branch would be mispredicted.
+            let mut lowers = [Lower {
+                counts: zeros::<S, W>(simd),
+                next: 0,
+            }; BINS];
+            let (to, _) = lows.as_chunks_mut::<RUN>();
+            let lower: [_; BINS] = from_fn(|bin| &lower[bin * columns..(bin + 1) * columns]);
+            for (run, &seen) in seen.iter().enumerate() {
+                let (to, mosts) = (&mut to[run], &mosts[run]);
+                let mut bits = seen;
+                while bits != 0 {
+                    let bin = bits.trailing_zeros() as usize & (BINS - 1);
+                    bits &= bits - 1;
+                    let columns = lower[bin];
+                    let first = run * RUN;
+                    let state = &mut lowers[bin];
+                    let mut counts = state.at::<S, W, C>(simd, first, columns, ksize, narrow);
+                    let (enters, leaves) = steps(columns, ksize);
+                    let (enters, leaves) = (&enters[run], &leaves[run]);
+                    for i in 0..RUN {
+                        counts = add::<S, W, C>(simd, counts, &enters[i]);
+                        to[i][bin] = W::at_most(simd, counts, mosts[i]) as u8;
+                        counts = sub::<S, W, C>(simd, counts, &leaves[i]);
+                    }
+                    *state = Lower {
+                        counts,
+                        next: first + RUN,
+                    };
+                }
+            }
+            for ((to, &bin), lows) in medians.iter_mut().zip(bins.iter()).zip(lows.iter()) {
+                *to = bin << 4 | lows[usize::from(bin) & (BINS - 1)];
+            }
             // SAFETY: the caller has this part to itself.
             let out = unsafe { self.dst.row(y) };
             let out = &mut out[start * channels + channel..];
-            // Behind a zero, so that the counts before a bin are at its place.
-            let mut windows = [[W::of(0); BINS + 1]; RUN];
-            let mut bins = [0; RUN];
-            let mut pixels = [0u32; BINS];
-            let mut medians = [[0u8; RUN]; 2];
-            for first in (0..width).step_by(RUN) {
-                let count = RUN.min(width - first);
-                // The upper level: the bin of each pixel, with the window's counts, and the pixels of each bin.
-                let mut seen = 0u32;
-                let (enters, leaves) = (
-                    &upper[first + ksize - 1..][..count],
-                    &upper[first..][..count],
-                );
-                for i in 0..count {
-                    add(&mut window, &enters[i]);
-                    windows[i][1..].copy_from_slice(&window);
-                    let bin = first_above(&window, W::of(middle));
-                    bins[i] = bin;
-                    pixels[bin] |= 1 << i;
-                    seen |= 1 << bin;
-                    sub(&mut window, &leaves[i]);
-                }
-                // The lower level: for each bin that some pixel has, the window moves from the first to the last.
-                while seen != 0 {
-                    let bin = seen.trailing_zeros() as usize;
-                    seen &= seen - 1;
-                    let mask = std::mem::take(&mut pixels[bin]);
-                    let from = mask.trailing_zeros() as usize;
-                    let to = RUN - mask.leading_zeros() as usize;
-                    let columns = &lower[bin * columns..(bin + 1) * columns];
-                    let mut counts = lowers[bin].at(first + from, columns, ksize);
-                    let (enters, leaves) = (
-                        &columns[first + ksize - 1..][..count],
-                        &columns[first..][..count],
-                    );
-                    let mut i = from;
-                    while i < to.min(count) {
-                        add(&mut counts, &enters[i]);
-                        let below = windows[i][bin];
-                        let median = bin * BINS + first_above(&counts, W::of(middle).minus(below));
-                        // Pixels of other bins go where nobody looks: a branch would be mispredicted.
-                        medians[usize::from(bins[i] == bin)][i] = median as u8;
-                        sub(&mut counts, &leaves[i]);
-                        i += 1;
-                    }
-                    lowers[bin] = Lower {
-                        counts,
-                        next: first + to,
-                    };
-                }
-                let medians = &medians[1][..count];
-                let out = &mut out[first * channels..];
-                if channels == 1 {
-                    out[..count].copy_from_slice(medians);
-                } else {
-                    for (out, &median) in out.iter_mut().step_by(channels).zip(medians) {
-                        *out = median;
-                    }
+            let medians = &medians[..width];
+            if channels == 1 {
+                out[..width].copy_from_slice(medians);
+            } else {
+                for (out, &median) in out.iter_mut().step_by(channels).zip(medians) {
+                    *out = median;
                 }
             }
         }
@@ -367,14 +432,14 @@ impl Median for u8 {
     ) -> Result<()> {
         let size = src.size;
         // Wide enough for the columns on either side to be few beside them, narrow enough for the caches.
-        let strip = size.width.min((3 * ksize).max(320));
+        let strip = size.width.min((3 * ksize).max(640));
         let strips = size.width.div_ceil(strip);
         let filter = Histograms {
             src,
             dst,
             ksize,
             border,
-            strip: size.width.div_ceil(strips),
+            strip: size.width.div_ceil(strips).next_multiple_of(RUN),
         };
         // A band starts with the histograms of a whole window.
         const TASKS: usize = 16;
@@ -384,8 +449,8 @@ impl Median for u8 {
             .max(1);
         let band = size.height.div_ceil(bands);
         let bytes = match ksize {
-            ..=255 => filter.scratch::<u8>(),
-            _ => filter.scratch::<u16>(),
+            ..=255 => filter.scratch::<u16, u8>(),
+            _ => filter.scratch::<u32, u16>(),
         };
         let isa = ctx.isa();
         let tasks = strips * size.channels * bands;
@@ -398,11 +463,11 @@ impl Median for u8 {
                 return;
             }
             // SAFETY: tasks are disjoint.
-            dispatch!(isa, _simd => unsafe {
+            dispatch!(isa, simd => unsafe {
                 match ksize {
-                    ..=15 => filter.run::<u8, u8>(rows, start, channel, scratch),
-                    16..=255 => filter.run::<u16, u8>(rows, start, channel, scratch),
-                    _ => filter.run::<u32, u16>(rows, start, channel, scratch),
+                    ..=15 => filter.run::<_, u8, u8>(simd, rows, start, channel, scratch),
+                    16..=255 => filter.run::<_, u16, u8>(simd, rows, start, channel, scratch),
+                    _ => filter.run::<_, u32, u16>(simd, rows, start, channel, scratch),
                 }
             });
         })

@@ -179,6 +179,12 @@ impl Narrow for Avx2 {
                 _mm256_castps_si256(_mm256_shuffle_ps::<0xDD>(low, high)),
             )
         };
+        store_twelves_ptr(ptr: *mut u8, v: __m256i) = {
+            let first = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 0, 0);
+            let v = _mm256_permutevar8x32_epi32(v, first);
+            _mm_storeu_si128(ptr.cast(), _mm256_castsi256_si128(v));
+            _mm_storel_epi64(ptr.add(16).cast(), _mm256_extracti128_si256::<1>(v));
+        };
         transpose_bytes_ptr(rows: *const u8, step: isize, columns: *mut u8, stride: isize) = {
             let row = |i: isize| {
                 let low = _mm_loadu_si128(rows.offset(step * i).cast());

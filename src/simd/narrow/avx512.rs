@@ -13,10 +13,9 @@ use core::arch::x86_64::*;
 unsafe fn join(blocks: [__m128i; 4]) -> __m512i {
     // SAFETY: the caller's promise.
     unsafe {
-        let v = _mm512_castsi128_si512(blocks[0]);
-        let v = _mm512_inserti32x4::<1>(v, blocks[1]);
-        let v = _mm512_inserti32x4::<2>(v, blocks[2]);
-        _mm512_inserti32x4::<3>(v, blocks[3])
+        let pair = |a, b| _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(a), b);
+        let low = _mm512_castsi256_si512(pair(blocks[0], blocks[1]));
+        _mm512_inserti64x4::<1>(low, pair(blocks[2], blocks[3]))
     }
 }
 
@@ -28,10 +27,9 @@ unsafe fn join(blocks: [__m128i; 4]) -> __m512i {
 unsafe fn join_ps(blocks: [__m128; 4]) -> __m512 {
     // SAFETY: the caller's promise.
     unsafe {
-        let v = _mm512_castps128_ps512(blocks[0]);
-        let v = _mm512_insertf32x4::<1>(v, blocks[1]);
-        let v = _mm512_insertf32x4::<2>(v, blocks[2]);
-        _mm512_insertf32x4::<3>(v, blocks[3])
+        let pair = |a, b| _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(a), b);
+        let low = _mm512_castps256_ps512(pair(blocks[0], blocks[1]));
+        _mm512_insertf32x8::<1>(low, pair(blocks[2], blocks[3]))
     }
 }
 
@@ -125,6 +123,12 @@ impl Narrow for Avx512 {
                 _mm512_castps_si512(_mm512_shuffle_ps::<0x88>(low, high)),
                 _mm512_castps_si512(_mm512_shuffle_ps::<0xDD>(low, high)),
             )
+        };
+        store_twelves_ptr(ptr: *mut u8, v: __m512i) = {
+            let first = _mm512_setr_epi32(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 0, 0, 0, 0);
+            let v = _mm512_permutexvar_epi32(first, v);
+            _mm256_storeu_si256(ptr.cast(), _mm512_castsi512_si256(v));
+            _mm_storeu_si128(ptr.add(32).cast(), _mm512_extracti32x4_epi32::<2>(v));
         };
         transpose_bytes_ptr(rows: *const u8, step: isize, columns: *mut u8, stride: isize) = {
             let row = |i: isize| {

@@ -113,6 +113,12 @@ pub trait Narrow: Simd {
     /// All of these are valid for writing.
     unsafe fn store_float_blocks_ptr(self, ptr: *mut f32, step: usize, v: Self::F32);
 
+    /// Stores the first twelve bytes of every block, one behind the other, and nothing else.
+    ///
+    /// # Safety
+    /// `ptr` is valid for writing `12 * BLOCKS` bytes.
+    unsafe fn store_twelves_ptr(self, ptr: *mut u8, v: Self::U8);
+
     /// Transposes `4 * LANES` rows of sixteen bytes, the first at `rows` and each `step` bytes behind the one before, to
     /// sixteen runs of `4 * LANES` bytes, the first at `columns` and each `stride` bytes behind the one before.
     /// Either distance may be negative. All is read before anything is written.

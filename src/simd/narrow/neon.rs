@@ -52,6 +52,11 @@ impl Narrow for Neon {
             vst1q_u8(bytes.as_mut_ptr(), v);
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), ptr, count.min(16));
         };
+        store_twelves_ptr(ptr: *mut u8, v: uint8x16_t) = {
+            vst1_u8(ptr, vget_low_u8(v));
+            let third = vgetq_lane_u32::<2>(vreinterpretq_u32_u8(v));
+            ptr.add(8).cast::<u32>().write_unaligned(third);
+        };
         load_words_ptr(ptr: *const i16) -> int16x8_t = vld1q_s16(ptr);
         store_words_ptr(ptr: *mut i16, v: int16x8_t) = vst1q_s16(ptr, v);
         load_float_blocks_ptr(base: *const f32, offsets: *const u32) -> float32x4_t =

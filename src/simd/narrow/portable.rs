@@ -38,6 +38,8 @@ impl Narrow for Portable {
         store_bytes_ptr(ptr: *mut u8, v: [u8; 16]) = ptr.cast::<[u8; 16]>().write_unaligned(v);
         store_bytes_partial_ptr(ptr: *mut u8, count: usize, v: [u8; 16]) =
             std::ptr::copy_nonoverlapping(v.as_ptr(), ptr, count.min(16));
+        store_twelves_ptr(ptr: *mut u8, v: [u8; 16]) =
+            std::ptr::copy_nonoverlapping(v.as_ptr(), ptr, 12);
         load_words_ptr(ptr: *const i16) -> [i16; 8] = ptr.cast::<[i16; 8]>().read_unaligned();
         store_words_ptr(ptr: *mut i16, v: [i16; 8]) = ptr.cast::<[i16; 8]>().write_unaligned(v);
         load_float_blocks_ptr(base: *const f32, offsets: *const u32) -> Self::F32 =

@@ -200,6 +200,17 @@ fn memory<S: Narrow>(simd: S, seed: u64) {
         assert_eq!(store_bytes(simd, second), words(4));
     }
 
+    // Twelve bytes of each block, and not one more.
+    let blocks: Vec<u8> = (1..=4 * n as u8).collect();
+    let mut twelves = vec![0u8; 3 * n + 1];
+    // SAFETY: as many bytes as a vector has, and room for twelve of each sixteen.
+    unsafe {
+        let v = simd.load_bytes_ptr(blocks.as_ptr());
+        simd.store_twelves_ptr(twelves.as_mut_ptr(), v);
+    }
+    let kept = (0..3 * n).map(|i| blocks[i / 12 * 16 + i % 12]);
+    assert_eq!(twelves, kept.chain([0]).collect::<Vec<u8>>());
+
     // Sixteen columns of as many rows as a vector has bytes, forwards and backwards.
     let tall: Vec<u8> = (0..n * 4 * 17 + 16).map(|i| (i * 7 % 251) as u8).collect();
     for turned in [false, true] {
