@@ -113,6 +113,11 @@ fn labels_are_those_of_exact_arithmetic() {
         (300, 11, 100),
         (17, 256, 64),
         (700, 10, 5),
+        // Few centroids in many dimensions.
+        (1, 1, 256),
+        (65, 10, 272),
+        (33, 24, 259),
+        (70, 13, 300),
     ];
     for isa in isas() {
         let ctx = context(isa, 2);
@@ -452,7 +457,7 @@ fn halves_make_a_whole() {
 fn nan_and_infinity_are_refused() {
     for isa in isas() {
         let ctx = context(isa, 2);
-        for d in [2, 3, 20] {
+        for d in [2, 3, 20, 259] {
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e20] {
                 for row in [0, 7, 16, 40] {
                     let mut x = Random(11).floats(41 * d);

@@ -180,6 +180,13 @@ pub trait Simd: Copy + Send + Sync + 'static {
         let _ = ptr;
     }
 
+    /// As [`prefetch`](Simd::prefetch), to the second cache and no further: for what is needed thousands of
+    /// cycles later and must not push out what the first cache works on.
+    #[inline(always)]
+    fn prefetch_l2(self, ptr: *const f32) {
+        let _ = ptr;
+    }
+
     /// Stores `LANES` floats past the caches, where the tier can: for large results, of which a plain store
     /// would first read every line. Other threads see them after [`finish_streaming`](Simd::finish_streaming).
     ///

@@ -1,43 +1,79 @@
 //! Distances of two rows, directly: what decides close calls.
 
-use crate::simd::Simd;
+use crate::simd::{Double, Simd};
 
-/// Sums of f64 that a row is spread over, so that additions do not wait for each other.
+/// Sums of f64 that a row is spread over, on every tier: so that additions do not wait for each other, and
+/// that the sum is the same everywhere.
 const CHAINS: usize = 8;
+/// The most vectors that these are.
+const VECTORS: usize = 4;
 
-/// `Σ term(a, b)` in f64, in a fixed order.
+const SQUARED: u8 = 0;
+const DOT: u8 = 1;
+const ABSOLUTE: u8 = 2;
+
+/// The sum over two rows in f64, in a fixed order.
 #[inline(always)]
-fn sum(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
-    let mut sums = [0.0f64; CHAINS];
-    let (a, b) = (a.as_chunks::<CHAINS>(), b.as_chunks::<CHAINS>());
-    for (a, b) in a.0.iter().zip(b.0) {
-        for i in 0..CHAINS {
-            sums[i] += term(f64::from(a[i]), f64::from(b[i]));
+#[allow(clippy::needless_range_loop)]
+fn sum<S: Double, const KIND: u8>(simd: S, a: &[f32], b: &[f32]) -> f64 {
+    assert!(a.len() == b.len());
+    let vectors = const { CHAINS / S::DOUBLES };
+    let mut sums = [simd.splat_f64(0.0); VECTORS];
+    let whole = a.len() / CHAINS * CHAINS;
+    for at in (0..whole).step_by(CHAINS) {
+        for v in 0..vectors {
+            // SAFETY: inside of `CHAINS` elements of both rows.
+            let (x, y) = unsafe {
+                let at = at + v * S::DOUBLES;
+                (
+                    simd.load_widened_ptr(a.as_ptr().add(at)),
+                    simd.load_widened_ptr(b.as_ptr().add(at)),
+                )
+            };
+            let term = match KIND {
+                SQUARED => {
+                    let t = simd.sub_f64(x, y);
+                    simd.mul_f64(t, t)
+                }
+                DOT => simd.mul_f64(x, y),
+                _ => simd.max_f64(simd.sub_f64(x, y), simd.sub_f64(y, x)),
+            };
+            sums[v] = simd.add_f64(sums[v], term);
         }
     }
-    for (sum, (&a, &b)) in sums.iter_mut().zip(a.1.iter().zip(b.1)) {
-        *sum += term(f64::from(a), f64::from(b));
+    let mut chains = [0.0f64; CHAINS];
+    for v in 0..vectors {
+        // SAFETY: `vectors` times DOUBLES is CHAINS.
+        unsafe { simd.store_f64_ptr(chains.as_mut_ptr().add(v * S::DOUBLES), sums[v]) };
     }
-    let [a, b, c, d, e, f, g, h] = sums;
+    for (sum, (&x, &y)) in chains.iter_mut().zip(a[whole..].iter().zip(&b[whole..])) {
+        let (x, y) = (f64::from(x), f64::from(y));
+        *sum += match KIND {
+            SQUARED => (x - y) * (x - y),
+            DOT => x * y,
+            _ => (x - y).abs(),
+        };
+    }
+    let [a, b, c, d, e, f, g, h] = chains;
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
 /// `Σ (a - b)²`, in f64.
 #[inline(always)]
-pub fn squared(a: &[f32], b: &[f32]) -> f64 {
-    sum(a, b, |a, b| (a - b) * (a - b))
+pub fn squared<S: Double>(simd: S, a: &[f32], b: &[f32]) -> f64 {
+    sum::<S, SQUARED>(simd, a, b)
 }
 
 /// `Σ a b`, in f64.
 #[inline(always)]
-pub fn dot(a: &[f32], b: &[f32]) -> f64 {
-    sum(a, b, |a, b| a * b)
+pub fn dot<S: Double>(simd: S, a: &[f32], b: &[f32]) -> f64 {
+    sum::<S, DOT>(simd, a, b)
 }
 
 /// `Σ |a - b|`, in f64.
 #[inline(always)]
-pub fn absolute(a: &[f32], b: &[f32]) -> f64 {
-    sum(a, b, |a, b| (a - b).abs())
+pub fn absolute<S: Double>(simd: S, a: &[f32], b: &[f32]) -> f64 {
+    sum::<S, ABSOLUTE>(simd, a, b)
 }
 
 /// `Σ (a - b)²` in f32 over four vectors of sums: never negative, no cancellation, 0 for equal rows.

@@ -35,8 +35,11 @@
 //!
 //! A panel of points wants to be in L1 or L2, the candidates of one scan at least in L3: many
 //! candidates are scanned in blocks, with the state of the reduction kept between scans.
+//!
+//! A few candidates in many dimensions do not repay the panels: [`few`] reads points where they lie.
 
 pub(super) mod exact;
+pub(super) mod few;
 pub(super) mod mahalanobis;
 mod pairwise;
 pub(super) mod panels;

@@ -10,7 +10,7 @@ use super::panels::{Bias, Matrix, Rows, block_len, pack_candidates, pack_points}
 use super::tile::{ABSOLUTE, DOT, Reduce, SQUARED, VECTORS, points, scan, width};
 use crate::error::{Result, bail, ensure};
 use crate::runtime::{Context, Scratch};
-use crate::simd::{Simd, dispatch};
+use crate::simd::{Double, Simd, dispatch};
 use crate::tensor::{View, ViewMut, Writer, expect_rank, expect_shape, forbid_overlap};
 use std::ops::Range;
 
@@ -63,14 +63,14 @@ pub(in crate::cluster) fn inverse_norms<'c>(
 ) -> Result<Scratch<'c, f32>> {
     let mut out = ctx.scratch(rows.len())?;
     let isa = ctx.isa();
-    dispatch!(isa, _simd => norms(rows, &mut out));
+    dispatch!(isa, simd => norms(simd, rows, &mut out));
     Ok(out)
 }
 
 #[inline(always)]
-fn norms(rows: Rows<'_>, out: &mut [f32]) {
+fn norms<S: Double>(simd: S, rows: Rows<'_>, out: &mut [f32]) {
     for (at, out) in out.iter_mut().enumerate() {
-        let square = super::exact::dot(rows.row(at), rows.row(at));
+        let square = super::exact::dot(simd, rows.row(at), rows.row(at));
         *out = match square == 0.0 {
             true => 1.0,
             false => (1.0 / square.sqrt()) as f32,

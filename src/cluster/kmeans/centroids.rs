@@ -1,21 +1,32 @@
 //! Centroids, and how far their scores can be trusted.
 
 use crate::cluster::distance::exact;
+use crate::cluster::distance::few::{Few, is_few};
 use crate::cluster::distance::panels::{Bias, Candidates, Rows};
 use crate::error::{Result, ensure};
 use crate::runtime::{Context, Scratch};
+use crate::simd::{Double, Portable};
 
 /// Up to so many dimensions differences are taken directly: `(8 + 2)` roundings are below 1e-6.
 pub const DIRECT: usize = 8;
 /// The most that a sum of squares may be, so that the square of no distance overflows.
 pub const LIMIT: f32 = 8e37;
+
+/// Centroids in the order in which they are read.
+pub enum Packed<'c> {
+    /// For panels of points.
+    Panels(Candidates<'c>),
+    /// For points where they lie.
+    Few(Few<'c>),
+}
+
 /// The centroids as a pass takes them.
 pub struct Centroids<'c> {
     /// One row after the other.
     pub values: Scratch<'c, f32>,
     pub k: usize,
     pub depth: usize,
-    pub packed: Candidates<'c>,
+    pub packed: Packed<'c>,
     pub shift: Scratch<'c, f32>,
     /// A call is close when the scores differ by `margin.0 * |x| + margin.1` at most.
     pub margin: (f32, f32),
@@ -28,11 +39,15 @@ pub struct Centroids<'c> {
 impl<'c> Centroids<'c> {
     /// Room for `k` of `depth`; `values` are to be written, then [`prepare`](Centroids::prepare) is called.
     pub fn empty(ctx: &'c Context, k: usize, depth: usize) -> Result<Centroids<'c>> {
+        let packed = match is_few(k, depth) {
+            true => Packed::Few(Few::empty(ctx, k, depth)?),
+            false => Packed::Panels(Candidates::empty(ctx, ctx.isa().tier(), k, depth)?),
+        };
         Ok(Centroids {
             values: ctx.scratch(k * depth)?,
             k,
             depth,
-            packed: Candidates::empty(ctx, ctx.isa().tier(), k, depth)?,
+            packed,
             shift: ctx.scratch(depth)?,
             margin: (0.0, 0.0),
             each: 0.0,
@@ -44,7 +59,7 @@ impl<'c> Centroids<'c> {
     pub fn check(&self, op: &str, name: &str) -> Result<()> {
         for i in 0..self.k {
             let row = self.row(i);
-            let fine = exact::dot(row, row) <= f64::from(LIMIT);
+            let fine = exact::dot(Portable::new(), row, row) <= f64::from(LIMIT);
             ensure!(
                 fine,
                 InvalidArgument,
@@ -57,22 +72,30 @@ impl<'c> Centroids<'c> {
     /// Packs `values`.
     pub fn prepare(&mut self) {
         let (k, depth) = (self.k, self.depth);
+        let rows = Rows::compact(&self.values, depth);
         if depth <= DIRECT {
-            let rows = Rows::compact(&self.values, depth);
-            self.packed.fill(rows, None, None, Bias::None);
+            if let Packed::Panels(packed) = &mut self.packed {
+                packed.fill(rows, None, None, Bias::None);
+            }
             return;
         }
         for (p, shift) in self.shift.iter_mut().enumerate() {
             let sum: f64 = (0..k).map(|i| f64::from(self.values[i * depth + p])).sum();
             *shift = (sum / k as f64) as f32;
         }
-        let rows = Rows::compact(&self.values, depth);
-        self.packed
-            .fill(rows, Some(&self.shift), None, Bias::HalfSquare);
+        let bias = match &mut self.packed {
+            Packed::Panels(packed) => {
+                packed.fill(rows, Some(&self.shift), None, Bias::HalfSquare);
+                packed.block().bias
+            }
+            Packed::Few(few) => {
+                few.fill(rows, &self.shift);
+                &few.bias
+            }
+        };
         // Both scores may be off by `growth` roundings of the sum of the magnitudes of their terms, which
         // is at most |x| |c| + |c|² / 2. That many in a row only when all go one way: the
         // square root covers six standard deviations.
-        let bias = self.packed.block().bias;
         let square = -2.0
             * bias
                 .iter()
@@ -93,10 +116,10 @@ impl<'c> Centroids<'c> {
 
     /// The label of a row by distances in f64.
     #[inline(always)]
-    pub fn exactly(&self, row: &[f32]) -> u32 {
+    pub fn exactly<S: Double>(&self, simd: S, row: &[f32]) -> u32 {
         let mut best = (f64::INFINITY, 0);
         for i in 0..self.k {
-            let distance = exact::squared(row, self.row(i));
+            let distance = exact::squared(simd, row, self.row(i));
             if distance < best.0 {
                 best = (distance, i as u32);
             }

@@ -11,7 +11,7 @@ use crate::cluster::distance::exact;
 use crate::cluster::distance::panels::{Matrix, Rows};
 use crate::error::{Result, bail, ensure};
 use crate::runtime::{Context, Scratch};
-use crate::simd::dispatch;
+use crate::simd::{Portable, dispatch};
 use crate::tensor::{View, ViewMut, expect_rank, expect_shape, forbid_overlap};
 
 /// Where centroids begin, when they are not given.
@@ -300,7 +300,7 @@ impl Run<'_> {
         }
         self.bounds.moved((0..k).map(|c| {
             let new = &self.next[c * depth..][..depth];
-            exact::squared(self.centroids.row(c), new)
+            exact::squared(Portable::new(), self.centroids.row(c), new)
         }));
         std::mem::swap(&mut self.centroids.values, &mut self.next);
         Ok(moved)
@@ -320,9 +320,9 @@ impl Run<'_> {
                 let start = task * each;
                 // SAFETY: inside of n elements, and tasks are disjoint.
                 let far = unsafe { far.slice(start as isize, each.min(n - start)) };
-                dispatch!(isa, _simd => for (i, far) in far.iter_mut().enumerate() {
+                dispatch!(isa, simd => for (i, far) in far.iter_mut().enumerate() {
                     let centroid = centroids.row(labels[start + i] as usize);
-                    *far = exact::squared(rows.row(start + i), centroid);
+                    *far = exact::squared(simd, rows.row(start + i), centroid);
                 });
             })?;
         }

@@ -16,15 +16,15 @@
 //! and are added up in the order of the tasks.
 
 use super::bounds::{Bounds, Drift, ROUND};
-use super::centroids::{Centroids, DIRECT, LIMIT};
+use super::centroids::{Centroids, DIRECT, LIMIT, Packed};
 use super::nearest::Nearest;
 use super::sums::{Sums, add};
 use crate::cluster::distance::exact;
 use crate::cluster::distance::panels::{Rows, pack_listed, pack_points};
-use crate::cluster::distance::tile::{DOT, MAX_POINTS, SQUARED, VECTORS, points, scan};
+use crate::cluster::distance::tile::{DOT, MAX_POINTS, Reduce, SQUARED, VECTORS, points, scan};
 use crate::error::{Result, ensure};
 use crate::runtime::Context;
-use crate::simd::{MAX_LANES, Simd, dispatch};
+use crate::simd::{Double, MAX_LANES, Simd, dispatch};
 use crate::tensor::{ViewMut, Writer};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -116,7 +116,11 @@ impl Pass<'_> {
             };
             let limits = limits.as_mut().map(|(u, l)| (u.writer(), l.writer()));
             let isa = ctx.isa();
-            ctx.parallel_for_scratch(tasks, MAX_POINTS * depth, |task, panel| {
+            let panel = match self.centroids.packed {
+                Packed::Panels(_) => MAX_POINTS * depth,
+                Packed::Few(_) => 0,
+            };
+            ctx.parallel_for_scratch(tasks, panel, |task, panel| {
                 let range = task * each..n.min((task + 1) * each);
                 let (first, len) = (range.start as isize, range.len());
                 // SAFETY: inside of arrays of n elements, one of `tasks`, and one of `tasks` parts; tasks are disjoint.
@@ -184,7 +188,10 @@ impl Pass<'_> {
         panel: &mut [f32],
         out: &mut Out<'_>,
     ) {
-        let block = self.centroids.packed.block();
+        let Packed::Panels(packed) = &self.centroids.packed else {
+            unreachable!("panels serve few dimensions");
+        };
+        let block = packed.block();
         let mut labels = [0i32; MAX_POINTS];
         let mut distances = [0f32; MAX_POINTS];
         for first in range.clone().step_by(points(S::LANES)) {
@@ -214,7 +221,7 @@ impl Pass<'_> {
     /// A task in more dimensions: points whose nearest centroid is certain by their bounds are done with, the
     /// others go through panels.
     #[inline(always)]
-    fn expanded<S: Simd>(
+    fn expanded<S: Double>(
         &self,
         simd: S,
         range: Range<usize>,
@@ -239,8 +246,10 @@ impl Pass<'_> {
             list[listed] = row;
             listed += 1;
             if listed == points(S::LANES) {
-                self.rows
-                    .prefetch(simd, row + 1..range.end.min(row + 1 + listed));
+                if !panel.is_empty() {
+                    self.rows
+                        .prefetch(simd, row + 1..range.end.min(row + 1 + listed));
+                }
                 self.panel(simd, &list[..listed], range.start, panel, out);
                 listed = 0;
             }
@@ -252,7 +261,7 @@ impl Pass<'_> {
 
     /// Those points, by the expanded square.
     #[inline(always)]
-    fn panel<S: Simd>(
+    fn panel<S: Double>(
         &self,
         simd: S,
         list: &[usize],
@@ -265,12 +274,25 @@ impl Pass<'_> {
         let mut distances = [0f32; MAX_POINTS];
         let mut upper = [0f32; MAX_POINTS];
         let mut lower = [0f32; MAX_POINTS];
-        let squares = pack_listed(simd, self.rows, list, &centroids.shift, panel);
+        let mut nearest = Nearest::<S, true>::new(simd);
+        let squares = match &centroids.packed {
+            Packed::Panels(packed) => {
+                let squares = pack_listed(simd, self.rows, list, &centroids.shift, panel);
+                scan::<S, DOT, _>(simd, panel, packed.block(), &mut nearest);
+                squares
+            }
+            Packed::Few(few) => {
+                let found = few.scores(simd, self.rows, list);
+                let scores = found.scores.iter().take(centroids.k);
+                for (candidate, scores) in scores.enumerate() {
+                    nearest.tile(simd, candidate, &[vectors(simd, scores)]);
+                }
+                vectors(simd, &found.squares)
+            }
+        };
         for (v, &square) in squares.iter().enumerate() {
             out.check(simd, square, |lane| list[v * S::LANES + lane]);
         }
-        let mut nearest = Nearest::<S, true>::new(simd);
-        scan::<S, DOT, _>(simd, panel, centroids.packed.block(), &mut nearest);
         let (slope, margin) = centroids.margin;
         let minus_two = simd.splat(-2.0);
         let (mut close, mut near) = (0u32, 0u32);
@@ -301,7 +323,7 @@ impl Pass<'_> {
         let wanted = out.distances.is_some() || out.inertia.is_some();
         for (i, &row) in list.iter().enumerate() {
             if close >> i & 1 != 0 {
-                labels[i] = centroids.exactly(self.rows.row(row)) as i32;
+                labels[i] = centroids.exactly(simd, self.rows.row(row)) as i32;
                 lower[i] = 0.0;
             }
             if wanted && (close | near) >> i & 1 != 0 {
@@ -349,6 +371,16 @@ impl Pass<'_> {
             add(from, values, weight, -1.0);
         }
     }
+}
+
+/// The numbers of a panel of points as vectors.
+#[inline(always)]
+fn vectors<S: Simd>(simd: S, of: &[f32; MAX_POINTS]) -> [S::F32; VECTORS] {
+    let mut out = [simd.zero(); VECTORS];
+    for (v, out) in out.iter_mut().enumerate() {
+        *out = simd.load(&of[v * S::LANES..]);
+    }
+    out
 }
 
 /// What a task writes.

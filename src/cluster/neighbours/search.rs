@@ -12,7 +12,7 @@ use crate::cluster::distance::tile::{
 };
 use crate::error::{Result, bail};
 use crate::runtime::{Context, Scratch};
-use crate::simd::{Simd, dispatch};
+use crate::simd::{Double, Isa, Simd, dispatch};
 use crate::tensor::ViewMut;
 use std::ops::Range;
 
@@ -72,6 +72,7 @@ fn all_finite<S: Simd>(simd: S, rows: Rows<'_>, range: Range<usize>) -> bool {
 /// What is known of both sides before the first score.
 pub(super) struct Search<'a> {
     pub(super) exact: Exact<'a>,
+    isa: Isa,
     /// Lengths of the points, less the shift.
     norms: Scratch<'a, f32>,
     shift: Scratch<'a, f32>,
@@ -132,6 +133,7 @@ impl<'a> Search<'a> {
         };
         Ok(Search {
             exact,
+            isa: ctx.isa(),
             norms,
             shift,
             slack,
@@ -163,7 +165,7 @@ impl<'a> Search<'a> {
         // Of each query and part the k best: key and number.
         let mut keys = ctx.scratch::<f64>(q * parts * k)?;
         let mut numbers = ctx.scratch::<u32>(q * parts * k)?;
-        let isa = ctx.isa();
+        let isa = self.isa;
         {
             let mut keys = ViewMut::new(&mut keys, &[q * parts * k])?;
             let mut numbers = ViewMut::new(&mut numbers, &[q * parts * k])?;
@@ -182,7 +184,7 @@ impl<'a> Search<'a> {
                     }
                 };
                 if self.extreme {
-                    return self.measure_all(queries, points, k, put);
+                    return dispatch!(isa, simd => self.measure_all(simd, queries, points, k, put));
                 }
                 dispatch!(isa, simd => self.task(simd, &work, scratch, queries, points, k, put));
             })?;
@@ -195,7 +197,7 @@ impl<'a> Search<'a> {
 
     /// Some queries against some points.
     #[inline(always)]
-    fn task<S: Simd>(
+    fn task<S: Double>(
         &self,
         simd: S,
         work: &Work,
@@ -222,7 +224,7 @@ impl<'a> Search<'a> {
         for (length, query) in lengths.iter_mut().zip(queries.clone()) {
             *length = match self.slack {
                 Slack::Relative => 0.0,
-                _ => length_of(self.exact.queries.row(query), &self.shift),
+                _ => length_of(simd, self.exact.queries.row(query), &self.shift),
             };
         }
         let shift = (self.slack == Slack::Square).then_some(&self.shift[..]);
@@ -246,6 +248,7 @@ impl<'a> Search<'a> {
             slack: self.slack,
             unit: self.unit,
             exact: self.exact,
+            isa: self.isa,
             shift: &self.shift,
             first: queries.start,
             keyed: keyed.as_chunks_mut().0,
@@ -265,7 +268,7 @@ impl<'a> Search<'a> {
             _ => self.scan_all::<S, DOT, false>(simd, block, range, panel, &mut buffers),
         }
         for query in 0..count {
-            buffers.rank(query, &put);
+            buffers.rank(simd, query, &put);
         }
     }
 
@@ -326,8 +329,10 @@ impl<'a> Search<'a> {
     }
 
     /// The same without scores.
-    fn measure_all(
+    #[inline(always)]
+    fn measure_all<S: Double>(
         &self,
+        simd: S,
         queries: Range<usize>,
         points: Range<usize>,
         k: usize,
@@ -338,7 +343,7 @@ impl<'a> Search<'a> {
         for query in queries {
             best.fill((f64::INFINITY, u32::MAX));
             for point in points.clone() {
-                let key = self.exact.key(query, point);
+                let key = self.exact.key(simd, query, point);
                 if key < best[k - 1].0 || best[k - 1].1 == u32::MAX {
                     // After all that are as near.
                     let place = best.partition_point(|b| b.1 != u32::MAX && b.0 <= key);
@@ -436,8 +441,8 @@ fn centre(ctx: &Context, rows: Rows<'_>, shift: &mut [f32]) -> Result<()> {
 
 /// The length of a row less the shift, rounded up a little.
 #[inline(always)]
-fn length_of(row: &[f32], shift: &[f32]) -> f32 {
-    let square = squared(row, shift);
+fn length_of<S: Double>(simd: S, row: &[f32], shift: &[f32]) -> f32 {
+    let square = squared(simd, row, shift);
     (square.sqrt() * (1.0 + 1e-6)) as f32
 }
 
@@ -454,9 +459,9 @@ fn lengths(ctx: &Context, rows: Rows<'_>, shift: &[f32], out: &mut [f32]) -> Res
             let range = task * ROWS..n.min((task + 1) * ROWS);
             // SAFETY: inside of the output, and tasks are disjoint.
             let out = unsafe { writer.slice(range.start as isize, range.len()) };
-            dispatch!(isa, _simd => {
+            dispatch!(isa, simd => {
                 for (out, at) in out.iter_mut().zip(range) {
-                    *out = length_of(rows.row(at), shift);
+                    *out = length_of(simd, rows.row(at), shift);
                 }
             });
         })?;

@@ -12,7 +12,7 @@
 
 use super::exact::Exact;
 use crate::cluster::distance::tile::{Reduce, VECTORS};
-use crate::simd::{MAX_LANES, Simd};
+use crate::simd::{Double, Isa, MAX_LANES, Portable, Simd, dispatch};
 
 /// A point in a buffer: the bits of the upper bound of its score, then its number.
 pub type Entry = u64;
@@ -68,6 +68,9 @@ pub fn capacity(k: usize) -> usize {
     2 * k + 14
 }
 
+/// How many entries ahead the row of one is asked for.
+const AHEAD: usize = 4;
+
 /// The buffers of the queries of a task.
 pub struct Buffers<'a> {
     pub k: usize,
@@ -84,6 +87,7 @@ pub struct Buffers<'a> {
     pub slack: Slack,
     pub unit: f32,
     pub exact: Exact<'a>,
+    pub isa: Isa,
     /// What was subtracted from both sides.
     pub shift: &'a [f32],
     /// The number of the first query.
@@ -160,14 +164,24 @@ impl Buffers<'_> {
     /// Measures what is left and hands the k best out, in order. Places that there is nothing for are
     /// infinitely far.
     #[inline(always)]
-    pub fn rank(&mut self, query: usize, put: &impl Fn(usize, usize, f64, u32)) {
+    pub fn rank<S: Double>(
+        &mut self,
+        simd: S,
+        query: usize,
+        put: &impl Fn(usize, usize, f64, u32),
+    ) {
         self.shrink(query);
         let count = self.counts[query] as usize;
         let number = self.first + query;
         let entries = &self.entries[query * capacity(self.k)..][..count];
         let keyed = &mut self.keyed[..count];
-        for (keyed, &e) in keyed.iter_mut().zip(entries) {
-            *keyed = [ordered(self.exact.key(number, index(e))), index(e) as u64];
+        for (i, (keyed, &e)) in keyed.iter_mut().zip(entries).enumerate() {
+            // Rows all over the data.
+            if let Some(&next) = entries.get(i + AHEAD) {
+                self.exact.data.prefetch(simd, index(next)..index(next) + 1);
+            }
+            let key = self.exact.key(simd, number, index(e));
+            *keyed = [ordered(key), index(e) as u64];
         }
         keyed.sort_unstable();
         for rank in 0..self.k {
@@ -185,17 +199,20 @@ impl Buffers<'_> {
         let number = self.first + query;
         let entries = &mut self.entries[query * room..][..count];
         let keyed = &mut self.keyed[..count];
-        for (keyed, &e) in keyed.iter_mut().zip(entries.iter()) {
+        let exact = self.exact;
+        dispatch!(self.isa, simd => for (keyed, &e) in keyed.iter_mut().zip(entries.iter()) {
             // The number orders equal keys, and the upper bound comes along behind it.
-            *keyed = [ordered(self.exact.key(number, index(e))), e.rotate_left(32)];
-        }
+            let key = exact.key(simd, number, index(e));
+            *keyed = [ordered(key), e.rotate_left(32)];
+        });
         let (_, &mut [kth, _], _) = keyed.select_nth_unstable(self.k - 1);
         for (e, keyed) in entries.iter_mut().zip(&keyed[..self.k]) {
             *e = keyed[1].rotate_right(32);
         }
         self.counts[query] = self.k as u64;
         let unit = f64::from(self.unit);
-        let threshold = self.exact.score(number, unordered(kth), unit, self.shift);
+        let (portable, kth) = (Portable::new(), unordered(kth));
+        let threshold = exact.score(portable, number, kth, unit, self.shift);
         // The cast may round up: a step down is enough.
         let threshold = (threshold as f32).next_down();
         self.thresholds[query] = threshold.max(self.thresholds[query]);
