@@ -159,8 +159,8 @@ impl<'c> Few<'c> {
                 }
             }
             if g == 0 {
-                for j in 0..points {
-                    out.squares[first + j] = simd.reduce_add(squares[j]);
+                for (to, &sum) in out.squares[first..].iter_mut().zip(&squares[..points]) {
+                    *to = simd.reduce_add(sum);
                 }
             }
         }

@@ -222,9 +222,12 @@ impl<V: Copy> Lower<V> {
     }
 }
 
-/// The columns that enter a window, and those that leave it, run by run.
+/// Columns, run by run.
+type Runs<'a, C> = &'a [[Bins<C>; RUN]];
+
+/// The columns that enter a window, and those that leave it.
 #[inline(always)]
-fn steps<C>(columns: &[Bins<C>], ksize: usize) -> (&[[Bins<C>; RUN]], &[[Bins<C>; RUN]]) {
+fn steps<C>(columns: &[Bins<C>], ksize: usize) -> (Runs<'_, C>, Runs<'_, C>) {
     (columns[ksize - 1..].as_chunks().0, columns.as_chunks().0)
 }
 

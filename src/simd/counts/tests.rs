@@ -15,7 +15,7 @@ fn numbers(seed: usize, bits: u32) -> [u64; COUNTERS] {
         3 => most / 2 + 1,
         4 => most,
         5 => most - 1,
-        _ => ((i * 7919 + seed * 104_729 + 12_345) as u64 * 2_654_435_761 >> 9) & most,
+        _ => (((i * 7919 + seed * 104_729 + 12_345) as u64 * 2_654_435_761) >> 9) & most,
     })
 }
 
