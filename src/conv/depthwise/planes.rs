@@ -2,8 +2,8 @@
 //!
 //! A task goes down a channel a vector of columns at a time and sums some output rows at once, so that each
 //! input row is loaded once for each column of the window, whatever its height. Where the window reaches
-//! over the edge, loads are masked and rows are left out: a padded copy ([`rows`](super::rows)) would cost as
-//! much as the sums, and what was just written is slow to read at another offset.
+//! over the edge, loads are masked and rows are left out: with a padded copy ([`rows`](super::rows)) it takes nearly
+//! twice as long.
 
 use super::super::tile::{Finish, Place, SINGLE, store};
 use super::Job;
