@@ -56,20 +56,25 @@ unsafe fn band<S: Simd, J: Join>(
             let out = out.wrapping_offset(row as isize * job.out.y + col as isize * job.out.x);
             // SAFETY: the taps and the pixel are inside of the arrays, all channels.
             unsafe {
+                if channels < lanes {
+                    pixel::<S, J, 1, false>(simd, join, &window, out, [0], channels);
+                }
                 let mut c = 0;
-                while c + TILE * lanes <= channels {
-                    pixel::<S, J, TILE, true>(simd, join, &window, out, c, lanes);
+                while c < channels && channels >= lanes {
+                    // The last whole vector takes part of the one before once more.
+                    let at = [0, 1, 2, 3].map(|k| (c + k * lanes).min(channels - lanes));
+                    match (channels - c).div_ceil(lanes) {
+                        1 => pixel::<S, J, 1, true>(simd, join, &window, out, [at[0]], lanes),
+                        2 => {
+                            pixel::<S, J, 2, true>(simd, join, &window, out, [at[0], at[1]], lanes)
+                        }
+                        3 => {
+                            let at = [at[0], at[1], at[2]];
+                            pixel::<S, J, 3, true>(simd, join, &window, out, at, lanes);
+                        }
+                        _ => pixel::<S, J, TILE, true>(simd, join, &window, out, at, lanes),
+                    }
                     c += TILE * lanes;
-                }
-                while c + lanes <= channels {
-                    pixel::<S, J, 1, true>(simd, join, &window, out, c, lanes);
-                    c += lanes;
-                }
-                if c < channels && channels >= lanes {
-                    // The last whole vector, part of it once more.
-                    pixel::<S, J, 1, true>(simd, join, &window, out, channels - lanes, lanes);
-                } else if c < channels {
-                    pixel::<S, J, 1, false>(simd, join, &window, out, 0, channels);
                 }
             }
         }
@@ -86,7 +91,7 @@ struct Taps {
     divisor: Option<f32>,
 }
 
-/// `V` vectors of channels from `c` on; unless `WHOLE`, `count` lanes of one vector.
+/// The vectors of channels that begin `at`, in turns: a join waits for the one before. Unless `WHOLE`, `count` lanes of them.
 ///
 /// # Safety
 /// These channels of the taps are readable, and of `out` writable.
@@ -96,7 +101,7 @@ unsafe fn pixel<S: Simd, J: Join, const V: usize, const WHOLE: bool>(
     join: J,
     window: &Taps,
     out: *mut f32,
-    c: usize,
+    at: [usize; V],
     count: usize,
 ) {
     let mut acc = [simd.splat(J::NEUTRAL); V];
@@ -105,13 +110,13 @@ unsafe fn pixel<S: Simd, J: Join, const V: usize, const WHOLE: bool>(
         let mut column = [simd.zero(); V];
         // SAFETY: the caller's promise.
         unsafe {
-            for (k, column) in column.iter_mut().enumerate() {
-                *column = load::<S, WHOLE>(simd, tap.add(c + k * S::LANES), count);
+            for (column, at) in column.iter_mut().zip(at) {
+                *column = load::<S, WHOLE>(simd, tap.add(at), count);
             }
             for row in 1..window.rows {
                 let tap = tap.offset(row as isize * window.y_step);
-                for (k, column) in column.iter_mut().enumerate() {
-                    let v = load::<S, WHOLE>(simd, tap.add(c + k * S::LANES), count);
+                for (column, at) in column.iter_mut().zip(at) {
+                    let v = load::<S, WHOLE>(simd, tap.add(at), count);
                     *column = join.join(simd, *column, v);
                 }
             }
@@ -124,17 +129,16 @@ unsafe fn pixel<S: Simd, J: Join, const V: usize, const WHOLE: bool>(
             };
         }
     }
-    for (k, acc) in acc.into_iter().enumerate() {
+    for (acc, at) in acc.into_iter().zip(at) {
         let v = match window.divisor {
             None => acc,
             Some(divisor) => simd.div(acc, simd.splat(divisor)),
         };
         // SAFETY: the caller's promise.
         unsafe {
-            let out = out.add(c + k * S::LANES);
             match WHOLE {
-                true => simd.store_ptr(out, v),
-                false => simd.store_partial_ptr(out, count, v),
+                true => simd.store_ptr(out.add(at), v),
+                false => simd.store_partial_ptr(out.add(at), count, v),
             }
         }
     }

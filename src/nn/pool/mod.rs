@@ -266,6 +266,10 @@ impl Line {
     #[inline(always)]
     fn taps(&self, at: usize) -> (usize, usize, isize) {
         let start = (at * self.stride) as isize - self.before as isize;
+        let reach = ((self.kernel - 1) * self.dilation) as isize;
+        if start >= 0 && start + reach < self.input as isize {
+            return (0, self.kernel, start);
+        }
         let first = (-start).max(0) as usize;
         let first = first.div_ceil(self.dilation).min(self.kernel);
         let room = self.input as isize - start;

@@ -1,219 +1,33 @@
-//! NCHW convolution as a matrix product whose right side never exists.
+//! The right side of the product: receptive fields, which the engine asks for panel by panel.
 //!
-//! C = W · X: a row for each output channel, a column for each output pixel, and in X,
-//! for each term of the sum, the values that the pixels read for it. The matrix
-//! engine asks for X a panel at a time, some sixteen pixels by a block of terms, and
-//! gets it from the image right then: neighbouring pixels read
-//! neighbouring values, so a step of a panel is a copy of a vector or two. The panel is in L1
-//! when it is used, by all output channels. With many of them
-//! the copies are all but free, and the product runs at the engine's speed: this is the algorithm
-//! for deep sums, many channels, windows of 1 x 1.
+//! A line of a panel is an output pixel, a step of it a term of the sum: a channel and a tap of the window. Neighbouring pixels
+//! read neighbouring columns, one after the other or every second one, so a step is a few vectors loaded and stored.
+//! What is decided (which lanes of a vector see the image, where they read) is the same for a tap in all channels, so
+//! taps are outside and channels inside: the inner loops are loads and stores alone. A vector whose pixels are in two rows of the output, or
+//! see padding, is put together from masked loads, and rows shorter than a vector are gathered.
 
-use super::params::{Extents, Image, Spec};
-use super::tile::Finish;
-use super::weights::Weights;
-use crate::error::Result;
-use crate::gemm::{
-    Epilogue, Layout, Lines, Output, PackedMatrix, PanelSource, Problem, Residual, Shape, Strided,
-    gemm_batched,
-};
-use crate::runtime::Context;
-use crate::simd::{Activation, MAX_LANES, Simd};
+use super::super::params::{Extents, Image, Spec};
+use crate::gemm::PanelSource;
+use crate::simd::{MAX_LANES, Simd};
 use std::ops::Range;
-
-/// The engine does this better than the direct kernels: enough output channels to be worth the
-/// copies, of which a window of 1 x 1 has the fewest and a strided one the dearest, and enough terms to be
-/// worth a pass over the output.
-pub(super) fn suits(spec: &Spec) -> bool {
-    if spec.kernel == [1, 1] {
-        return spec.cg >= 16 && spec.og >= 16;
-    }
-    let outputs = if spec.stride[1] > 1 { 48 } else { 24 };
-    spec.cg >= 8 && spec.og >= outputs && spec.depth() >= 48
-}
-
-/// Left sides: of a plan, or of one call.
-#[derive(Clone, Copy)]
-pub(super) enum Left<'a> {
-    Packed(&'a PackedMatrix),
-    Strided(Strided<'a>),
-}
-
-impl PanelSource for Left<'_> {
-    #[inline(always)]
-    fn pack<S: Simd>(
-        &self,
-        simd: S,
-        k: Range<usize>,
-        lines: Range<usize>,
-        width: usize,
-        dst: &mut [f32],
-    ) {
-        match self {
-            Left::Packed(matrix) => matrix.pack(simd, k, lines, width, dst),
-            Left::Strided(matrix) => matrix.pack(simd, k, lines, width, dst),
-        }
-    }
-
-    fn packed(&self) -> Option<&PackedMatrix> {
-        match self {
-            Left::Packed(matrix) => Some(matrix),
-            Left::Strided(_) => None,
-        }
-    }
-}
-
-/// Runs the convolution.
-///
-/// # Safety
-/// `x` and the images of `finish` describe memory of the extents that `spec` makes
-/// of `extents`; no output element is reached twice or by others.
-pub(super) unsafe fn run(
-    ctx: &Context,
-    spec: &Spec,
-    extents: &Extents,
-    weights: &Weights<'_>,
-    x: Image,
-    finish: &Finish<'_>,
-) -> Result<()> {
-    if finish.columns_together() {
-        // SAFETY: the caller's promise.
-        return unsafe { multiply(ctx, spec, extents, weights, x, finish) };
-    }
-    // The engine stores runs of pixels; elsewhere they are put afterwards.
-    let Extents { n, oh, ow, .. } = *extents;
-    let sizes = [n, spec.outputs(), oh, ow];
-    let mut copy = ctx.scratch::<f32>(sizes.iter().product())?;
-    let compact = Image {
-        ptr: copy.as_mut_ptr(),
-        n: (sizes[1] * oh * ow) as isize,
-        c: (oh * ow) as isize,
-        y: ow as isize,
-        x: 1,
-    };
-    let own = finish.moved(compact, finish.residual.map(|_| compact));
-    // SAFETY: the caller's promise; the copy has an element for each of the output.
-    unsafe {
-        if let Some(residual) = &finish.residual {
-            copy_image(residual, &compact, sizes);
-        }
-        multiply(ctx, spec, extents, weights, x, &own)?;
-        copy_image(&compact, &finish.out, sizes);
-    }
-    Ok(())
-}
-
-/// # Safety
-/// Both have elements of these sizes, of images, channels, rows and columns; the second's may be written.
-unsafe fn copy_image(from: &Image, to: &Image, [n, c, h, w]: [usize; 4]) {
-    for n in 0..n {
-        for y in 0..h {
-            for x in 0..w {
-                for c in 0..c {
-                    let (src, dst) = (from.offset(n, c, y, x), to.offset(n, c, y, x));
-                    // SAFETY: the caller's promise.
-                    unsafe { *to.ptr.wrapping_offset(dst) = *from.ptr.wrapping_offset(src) };
-                }
-            }
-        }
-    }
-}
-
-/// # Safety
-/// As for [`run`], with neighbouring columns of output and residual side by side in memory.
-unsafe fn multiply(
-    ctx: &Context,
-    spec: &Spec,
-    extents: &Extents,
-    weights: &Weights<'_>,
-    x: Image,
-    finish: &Finish<'_>,
-) -> Result<()> {
-    let whole_planes = finish.rows_together(extents.ow);
-    let (extents, x) = match whole_planes {
-        true => (&flat(spec, extents, &x), &x),
-        false => (extents, &x),
-    };
-    let plane = extents.oh * extents.ow;
-    // One product for all images if the engine can find their pixels, else one for each.
-    let (batch, images) = match whole_planes {
-        true => (1, extents.n),
-        false => (extents.n, 1),
-    };
-    let layout = |image: &Image| Layout {
-        row_stride: image.c,
-        group: if whole_planes { plane } else { extents.ow },
-        group_stride: if whole_planes { image.n } else { image.y },
-    };
-    let shape = Shape {
-        m: spec.og,
-        n: images * plane,
-        k: spec.depth(),
-    };
-    let problem = |i: usize| {
-        let (group, n) = (i / batch, i % batch);
-        let channels = group * spec.og..(group + 1) * spec.og;
-        let at = |image: &Image| image.offset(n, channels.start, 0, 0);
-        Problem {
-            a: weights.matrix(group),
-            b: Fields {
-                spec,
-                extents,
-                image: x,
-                first_image: n,
-                first_channel: group * spec.cg,
-            },
-            out: Output {
-                ptr: finish.out.ptr.wrapping_offset(at(&finish.out)),
-                layout: layout(&finish.out),
-                accumulate: false,
-            },
-            epilogue: Epilogue {
-                bias: Lines::PerRow(&weights.bias()[channels.clone()]),
-                residual: finish.residual.as_ref().map(|residual| Residual {
-                    ptr: residual.ptr.wrapping_offset(at(residual)),
-                    layout: layout(residual),
-                }),
-                slope: match finish.slopes.is_empty() {
-                    true => Lines::None,
-                    false => Lines::PerRow(&finish.slopes[channels.clone()]),
-                },
-                activation: match finish.slopes.is_empty() {
-                    true => finish.activation,
-                    false => Activation::None,
-                },
-            },
-        }
-    };
-    // SAFETY: the caller's promise.
-    unsafe { gemm_batched(ctx, shape, spec.groups * batch, problem) }
-}
-
-/// A window of 1 x 1 that reads every pixel sees an image as one long row, and writes one where
-/// the rows of the output follow one another.
-fn flat(spec: &Spec, extents: &Extents, x: &Image) -> Extents {
-    let every = spec.kernel == [1, 1] && spec.stride == [1, 1] && spec.padding == [0; 4];
-    if !every || x.y != extents.w as isize * x.x {
-        return *extents;
-    }
-    let plane = extents.h * extents.w;
-    Extents {
-        h: 1,
-        w: plane,
-        oh: 1,
-        ow: plane,
-        ..*extents
-    }
-}
 
 /// The receptive fields: lines are output pixels, counted through all images from the first one on.
 #[derive(Clone, Copy)]
-struct Fields<'a> {
-    spec: &'a Spec,
-    extents: &'a Extents,
-    image: &'a Image,
-    first_image: usize,
-    first_channel: usize,
+pub(super) struct Fields<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) extents: &'a Extents,
+    pub(super) image: &'a Image,
+    pub(super) first_image: usize,
+    pub(super) first_channel: usize,
+}
+
+/// Where the terms of a panel begin and end: so many channels, and so many taps of the next.
+#[derive(Clone, Copy)]
+struct Terms {
+    taps: usize,
+    first: (usize, usize),
+    end: (usize, usize),
+    width: usize,
 }
 
 /// Input channels that a tap reads within a range of terms, and where they go.
@@ -227,17 +41,28 @@ struct Tap {
     step: usize,
 }
 
-impl Tap {
-    /// Tap `tap` of `taps`, in the terms `k`, which are ordered by channel, then tap.
+impl Terms {
+    /// The terms `k`, which are ordered by channel, then tap, in a panel that is `width` wide.
     #[inline(always)]
-    fn new(tap: usize, taps: usize, k: &Range<usize>, width: usize) -> Tap {
-        let first = k.start.saturating_sub(tap).div_ceil(taps);
-        let end = k.end.saturating_sub(tap).div_ceil(taps);
+    fn new(taps: usize, k: &Range<usize>, width: usize) -> Terms {
+        Terms {
+            taps,
+            first: (k.start / taps, k.start % taps),
+            end: (k.end / taps, k.end % taps),
+            width,
+        }
+    }
+
+    #[inline(always)]
+    fn tap(&self, tap: usize) -> Tap {
+        let first = self.first.0 + usize::from(tap < self.first.1);
+        let end = self.end.0 + usize::from(tap < self.end.1);
+        let before = self.first.0 * self.taps + self.first.1;
         Tap {
             first,
             count: end.saturating_sub(first),
-            to: (first * taps + tap).saturating_sub(k.start) * width,
-            step: taps * width,
+            to: (first * self.taps + tap).saturating_sub(before) * self.width,
+            step: self.taps * self.width,
         }
     }
 }
@@ -256,6 +81,18 @@ impl PanelSource for Fields<'_> {
         let plane = extents.oh * extents.ow;
         assert!(dst.len() == k.len() * width && lines.len() <= width);
         assert!(k.end <= self.spec.depth());
+        // With masked loads, columns that two loads reach, and vectors that are in two rows at most.
+        let step = self.spec.stride[1] as isize * self.image.x;
+        if S::LANES >= 8
+            && extents.ow + 1 >= S::LANES
+            && matches!(step, 1 | 2)
+            && width == 2 * S::LANES
+        {
+            return match step {
+                1 => self.pack_vectors::<S, 1>(simd, k, lines, dst),
+                _ => self.pack_vectors::<S, 2>(simd, k, lines, dst),
+            };
+        }
         if lines.len() < width {
             dst.fill(0.0);
         }
@@ -275,6 +112,18 @@ impl PanelSource for Fields<'_> {
     }
 }
 
+/// Lanes of a vector whose pixels are in one row of the output.
+#[derive(Clone, Copy, Default)]
+struct Piece {
+    /// The first lane, and the one behind the last.
+    lanes: (usize, usize),
+    /// Floats from the image's first to what lane 0 would read for the first tap of the first channel.
+    at: isize,
+    /// The row and the column that the first lane reads for the first tap.
+    y: isize,
+    x: isize,
+}
+
 /// How a row of a panel is copied.
 #[derive(Clone, Copy)]
 enum Copying {
@@ -286,10 +135,128 @@ enum Copying {
 /// How many channels ahead a pixel is asked for.
 const AHEAD: isize = 16;
 
+/// Floats of a cache line.
+const LINE: usize = 16;
+
 /// The widest panel of any tier.
 const MAX_WIDTH: usize = 64;
 
 impl Fields<'_> {
+    /// Packs a panel of two vectors; columns are `STEP` floats apart.
+    #[inline(always)]
+    fn pack_vectors<S: Simd, const STEP: usize>(
+        &self,
+        simd: S,
+        k: Range<usize>,
+        lines: Range<usize>,
+        dst: &mut [f32],
+    ) {
+        let (extents, image, spec) = (self.extents, self.image, self.spec);
+        let ([kh, kw], [_, sw], [dh, dw]) = (spec.kernel, spec.stride, spec.dilation);
+        let terms = Terms::new(kh * kw, &k, 2 * S::LANES);
+        let middle = (lines.start + S::LANES).min(lines.end);
+        let pieces = [
+            self.pieces(lines.start..middle),
+            self.pieces(middle..lines.end),
+        ];
+        // All pixels are neighbours.
+        let together = lines.len() == 2 * S::LANES
+            && pieces[0][0].y == pieces[1][0].y
+            && pieces[1][0].at - pieces[0][0].at == (S::LANES * STEP) as isize
+            && pieces[1][0].lanes.1 == S::LANES;
+        let (height, columns) = (extents.h as isize, extents.w as isize);
+        // Columns from the first that a vector of pixels loads: in steps of two it loads the float behind the last one too.
+        let reach = match STEP {
+            1 => S::LANES,
+            _ => S::LANES * sw + 2 - sw,
+        } as isize;
+        for ky in 0..kh {
+            let down = (ky * dh) as isize;
+            for kx in 0..kw {
+                let tap = terms.tap(ky * kw + kx);
+                if tap.count == 0 {
+                    continue;
+                }
+                let right = (kx * dw) as isize;
+                let channel = (self.first_channel + tap.first) as isize;
+                let way = channel * image.c + down * image.y + right * image.x;
+                let base = image.ptr.wrapping_offset(way).cast_const();
+                let mut run = Run {
+                    channel: image.c,
+                    to: dst.as_mut_ptr().wrapping_add(tap.to),
+                    step: tap.step,
+                    channels: tap.count,
+                    // The same tap of the next block of terms, or the next panel where there is one block.
+                    ahead: match terms.taps {
+                        1 => (2 * S::LANES * STEP) as isize,
+                        _ => tap.count as isize * image.c,
+                    },
+                };
+                let (y, x) = (pieces[0][0].y + down, pieces[0][0].x + right);
+                let end = x + reach + (S::LANES * sw) as isize;
+                if together && y >= 0 && y < height && x >= 0 && end <= columns {
+                    // SAFETY: what all lanes read is in the image, and the panel has room for two vectors a step: `pack` asserts
+                    // how long it is.
+                    unsafe { run.copy::<S, STEP, 2>(simd, base.wrapping_offset(pieces[0][0].at)) };
+                    continue;
+                }
+                for [first, second] in &pieces {
+                    let (y, x) = (first.y + down, first.x + right);
+                    let inside = y >= 0 && y < height && x >= 0 && x + reach <= columns;
+                    let from = base.wrapping_offset(first.at);
+                    // SAFETY: as above; lanes that are joined are those that read from the image.
+                    unsafe {
+                        if inside && first.lanes.1 == S::LANES {
+                            run.copy::<S, STEP, 1>(simd, from);
+                        } else {
+                            let seen = first.seen((y, x), sw, (height, columns));
+                            if second.lanes.1 == 0 {
+                                run.join::<S, STEP, 1>(simd, [from], [seen]);
+                            } else {
+                                let at = (second.y + down, second.x + right);
+                                let others = second.seen(at, sw, (height, columns));
+                                let from = [from, base.wrapping_offset(second.at)];
+                                run.join::<S, STEP, 2>(simd, from, [seen, others]);
+                            }
+                        }
+                    }
+                    run.to = run.to.wrapping_add(S::LANES);
+                }
+            }
+        }
+    }
+
+    /// The rows that the pixels of a vector are in: at most two, since rows are shorter than a vector by one pixel at most.
+    #[inline(always)]
+    fn pieces(&self, lines: Range<usize>) -> [Piece; 2] {
+        let (extents, image, spec) = (self.extents, self.image, self.spec);
+        let ([sh, sw], [top, _, left, _]) = (spec.stride, spec.padding);
+        let plane = extents.oh * extents.ow;
+        let mut pieces = [Piece::default(); 2];
+        let mut lane = 0;
+        for piece in &mut pieces {
+            if lane == lines.len() {
+                break;
+            }
+            let p = lines.start + lane;
+            let (n, rest) = (p / plane, p % plane);
+            let (oy, ox) = (rest / extents.ow, rest % extents.ow);
+            let count = (extents.ow - ox).min(lines.len() - lane);
+            let y = (oy * sh) as isize - top as isize;
+            let x = (ox * sw) as isize - left as isize;
+            *piece = Piece {
+                lanes: (lane, lane + count),
+                at: (self.first_image + n) as isize * image.n
+                    + y * image.y
+                    + (x - (lane * sw) as isize) * image.x,
+                y,
+                x,
+            };
+            lane += count;
+        }
+        pieces
+    }
+
     /// Packs `len` neighbouring pixels of one output row; `dst` begins at their place in
     /// the panel.
     #[inline(always)]
@@ -306,10 +273,11 @@ impl Fields<'_> {
         let ([kh, kw], [sh, sw], [dh, dw]) = (spec.kernel, spec.stride, spec.dilation);
         let [top, _, left, _] = spec.padding;
         let step = sw as isize * image.x;
+        let terms = Terms::new(kh * kw, k, width);
         for ky in 0..kh {
             let y = (oy * sh + ky * dh) as isize - top as isize;
             for kx in 0..kw {
-                let tap = Tap::new(ky * kw + kx, kh * kw, k, width);
+                let tap = terms.tap(ky * kw + kx);
                 let x = (ox * sw + kx * dw) as isize - left as isize;
                 let valid = match y >= 0 && y < extents.h as isize {
                     true => inside(x, sw, len, extents.w),
@@ -336,29 +304,6 @@ impl Fields<'_> {
                     2 if whole && has_next => Copying::Pairs,
                     _ => Copying::Any,
                 };
-                // Masks where the tier has such loads, in place of a choice of lengths for each channel.
-                let masked = S::LANES >= 8 && len <= 2 * S::LANES && !valid.is_empty();
-                if masked && matches!((kind, step), (Copying::Any, 1 | 2)) {
-                    let run = Masked {
-                        from: from.wrapping_offset(-(valid.start as isize) * step),
-                        channel: image.c,
-                        to,
-                        step: tap.step,
-                        channels: tap.count,
-                        len,
-                        valid,
-                    };
-                    // SAFETY: `len` floats of each step of the panel, as below.
-                    unsafe {
-                        match (step, len <= S::LANES) {
-                            (1, true) => run.copy::<S, 1, 1>(simd),
-                            (1, false) => run.copy::<S, 1, 2>(simd),
-                            (_, true) => run.copy::<S, 2, 1>(simd),
-                            (_, false) => run.copy::<S, 2, 2>(simd),
-                        }
-                    }
-                    continue;
-                }
                 for _ in 0..tap.count {
                     // Channels are planes apart, so that no hardware fetches them ahead.
                     simd.prefetch(from.wrapping_offset(AHEAD * image.c));
@@ -418,6 +363,7 @@ impl Fields<'_> {
         let ([kh, kw], [sh, sw], [dh, dw]) = (spec.kernel, spec.stride, spec.dilation);
         let [top, _, left, _] = spec.padding;
         let plane = extents.oh * extents.ow;
+        let terms = Terms::new(kh * kw, &k, width);
         // Row, column and offset of the first tap of each pixel; what stands behind the last
         // pixel repeats it.
         let mut ys = [0i32; MAX_WIDTH + MAX_LANES];
@@ -438,7 +384,7 @@ impl Fields<'_> {
         );
         for ky in 0..kh {
             for kx in 0..kw {
-                let tap = Tap::new(ky * kw + kx, kh * kw, &k, width);
+                let tap = terms.tap(ky * kw + kx);
                 let way = (ky * dh) as isize * image.y + (kx * dw) as isize * image.x;
                 let (down, right, way) = (
                     simd.splat_i32((ky * dh) as i32),
@@ -477,60 +423,116 @@ impl Fields<'_> {
     }
 }
 
-/// A tap of a row of pixels that ends, or sees padding, within a vector.
-struct Masked {
-    /// What the first pixel reads of the first channel; it may be outside of the image.
-    from: *const f32,
+impl Piece {
+    /// The lanes that see an image of this height and width, the first of them reading at row `y` and column `x`, each
+    /// `stride` (1 or 2) columns further.
+    #[inline(always)]
+    fn seen(
+        &self,
+        (y, x): (isize, isize),
+        stride: usize,
+        (height, width): (isize, isize),
+    ) -> (usize, usize) {
+        let count = self.lanes.1 - self.lanes.0;
+        let (ahead, left) = ((-x).max(0) as usize, (width - x).max(0) as usize);
+        let low = ((ahead + stride - 1) >> (stride - 1)).min(count);
+        let high = ((left + stride - 1) >> (stride - 1)).min(count);
+        match low < high && y >= 0 && y < height {
+            true => (self.lanes.0 + low, self.lanes.0 + high),
+            false => (0, 0),
+        }
+    }
+}
+
+/// A tap of one or two vectors of pixels, in all channels.
+#[derive(Clone, Copy)]
+struct Run {
     /// Floats from channel to channel of the image.
     channel: isize,
-    /// Where it goes, and the floats from channel to channel.
+    /// Where the first goes, and the floats from channel to channel.
     to: *mut f32,
     step: usize,
     channels: usize,
-    /// Pixels, and those that see the image.
-    len: usize,
-    valid: Range<usize>,
+    /// From what is read to what is asked for.
+    ahead: isize,
 }
 
-impl Masked {
-    /// Copies all channels, from columns in steps of `STEP`, as `NV` vectors.
+impl Run {
+    /// Copies `NV` vectors from columns that are `STEP` floats apart.
     ///
     /// # Safety
-    /// What the valid pixels read is readable in each channel, `len` floats of each step are writable, and they
-    /// are more than `NV - 1` vectors, and at most `NV`.
+    /// `NV * STEP` vectors are readable in each channel, and `NV` writable in each step.
     #[inline(always)]
-    #[allow(clippy::needless_range_loop)]
-    unsafe fn copy<S: Simd, const STEP: usize, const NV: usize>(&self, simd: S) {
-        // In steps of two a vector of pixels is every second float of two.
-        let (first, end) = (self.valid.start * STEP, (self.valid.end - 1) * STEP + 1);
-        let mut masks = [[simd.first(0); 2]; NV];
-        for v in 0..NV {
-            for half in 0..STEP {
-                let at = (v * STEP + half) * S::LANES;
-                masks[v][half] = simd.between(first.saturating_sub(at), end.saturating_sub(at));
-            }
-        }
-        let last = self.len - (NV - 1) * S::LANES;
-        let (mut from, mut to) = (self.from, self.to);
+    unsafe fn copy<S: Simd, const STEP: usize, const NV: usize>(self, simd: S, from: *const f32) {
+        let (mut from, mut to) = (from, self.to);
         for _ in 0..self.channels {
-            simd.prefetch(from.wrapping_offset(AHEAD * self.channel));
+            // Channels are planes apart, so that no hardware fetches them ahead.
+            for line in 0..(NV * STEP * S::LANES).div_ceil(LINE) {
+                simd.prefetch(from.wrapping_offset(self.ahead + (line * LINE) as isize));
+            }
             for v in 0..NV {
-                let at = from.wrapping_add(v * STEP * S::LANES);
                 // SAFETY: the caller's promise.
                 unsafe {
-                    let mut values = simd.load_masked_ptr(at, masks[v][0]);
+                    let at = from.add(v * STEP * S::LANES);
+                    let mut values = simd.load_ptr(at);
                     if STEP == 2 {
-                        let next = simd.load_masked_ptr(at.wrapping_add(S::LANES), masks[v][1]);
-                        values = simd.deinterleave(values, next).0;
+                        values = simd.deinterleave(values, simd.load_ptr(at.add(S::LANES))).0;
                     }
-                    let to = to.add(v * S::LANES);
-                    match v + 1 == NV {
-                        true => simd.store_partial_ptr(to, last, values),
-                        false => simd.store_ptr(to, values),
-                    }
+                    simd.store_ptr(to.add(v * S::LANES), values);
                 }
             }
             from = from.wrapping_offset(self.channel);
+            to = to.wrapping_add(self.step);
+        }
+    }
+
+    /// Puts one vector together from `P` places, of each the lanes that see something; the others are 0.
+    ///
+    /// # Safety
+    /// What these lanes read is readable in each channel, and a vector is writable in each step.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop)]
+    unsafe fn join<S: Simd, const STEP: usize, const P: usize>(
+        self,
+        simd: S,
+        from: [*const f32; P],
+        lanes: [(usize, usize); P],
+    ) {
+        // In steps of two a vector of pixels is every second float of two.
+        let mut masks = [[simd.first(0); STEP]; P];
+        for p in 0..P {
+            let (first, end) = (
+                lanes[p].0 * STEP,
+                (lanes[p].1 * STEP).saturating_sub(STEP - 1),
+            );
+            for half in 0..STEP {
+                let at = half * S::LANES;
+                masks[p][half] = simd.between(first.saturating_sub(at), end.saturating_sub(at));
+            }
+        }
+        let (mut way, mut to) = (0isize, self.to);
+        for _ in 0..self.channels {
+            let mut halves = [simd.zero(); STEP];
+            for p in 0..P {
+                let from = from[p].wrapping_offset(way);
+                simd.prefetch(from.wrapping_offset(self.ahead));
+                for half in 0..STEP {
+                    let at = from.wrapping_add(half * S::LANES);
+                    // SAFETY: the caller's promise.
+                    let values = unsafe { simd.load_masked_ptr(at, masks[p][half]) };
+                    halves[half] = match p {
+                        0 => values,
+                        _ => simd.select(masks[p][half], values, halves[half]),
+                    };
+                }
+            }
+            let values = match STEP {
+                2 => simd.deinterleave(halves[0], halves[STEP - 1]).0,
+                _ => halves[0],
+            };
+            // SAFETY: the caller's promise.
+            unsafe { simd.store_ptr(to, values) };
+            way = way.wrapping_add(self.channel);
             to = to.wrapping_add(self.step);
         }
     }
