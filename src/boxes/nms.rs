@@ -200,10 +200,10 @@ impl Job<'_> {
         }
         tasks[count] = groups as u32;
         let mut found = ctx.scratch::<u32>(ranks.len())?;
-        let len = found.len();
-        let mut found = ViewMut::new(&mut found, &[len])?;
-        let mut stays = ViewMut::new(stays, &[self.boxes.len()])?;
-        let (found, stays) = (found.writer(), stays.writer());
+        let mut counts = ctx.scratch::<u32>(groups)?;
+        let mut found_view = ViewMut::new(&mut found, &[ranks.len()])?;
+        let mut counts_view = ViewMut::new(&mut counts, &[groups])?;
+        let (found_writer, counts_writer) = (found_view.writer(), counts_view.writer());
         let failure = Mutex::new(None);
         let run = |task: usize| {
             let groups = &starts[tasks[task] as usize..=tasks[task + 1] as usize];
@@ -212,7 +212,10 @@ impl Job<'_> {
                 Ok(memory) => memory,
                 Err(error) => return note(&failure, error),
             };
-            for bounds in groups.windows(2) {
+            let first = tasks[task] as usize;
+            // SAFETY: classes of this task, and of no other.
+            let counts = unsafe { counts_writer.slice(first as isize, groups.len() - 1) };
+            for (bounds, kept) in groups.windows(2).zip(counts) {
                 let (start, end) = (bounds[0] as usize, bounds[1] as usize);
                 let candidates = Candidates {
                     boxes: self.boxes,
@@ -221,14 +224,9 @@ impl Job<'_> {
                     limit: at_most(self.params.max_output),
                 };
                 // SAFETY: inside of `found`, and classes are disjoint.
-                let found = unsafe { found.slice(start as isize, end - start) };
+                let found = unsafe { found_writer.slice(start as isize, end - start) };
                 match suppress(ctx, &mut memory, &candidates, found) {
-                    Ok(count) => {
-                        for &index in &found[..count] {
-                            // SAFETY: an index of a box, and of one class only.
-                            unsafe { stays.slice(index as isize, 1)[0] = 1 };
-                        }
-                    }
+                    Ok(count) => *kept = count as u32,
                     Err(error) => note(&failure, error),
                 }
             }
@@ -237,7 +235,14 @@ impl Job<'_> {
             true => ctx.parallel_for(count, run)?,
             false => (0..count).for_each(run),
         }
-        outcome(failure)
+        outcome(failure)?;
+        // Not by the tasks: boxes of all classes share the lines of `stays`, and threads would wait for one another's.
+        for (&start, &kept) in starts.iter().zip(counts.iter()) {
+            for &index in &found[start as usize..][..kept as usize] {
+                stays[index as usize] = 1;
+            }
+        }
+        Ok(())
     }
 }
 

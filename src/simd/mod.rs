@@ -56,6 +56,16 @@ pub use neon::Neon;
 /// The most lanes that any tier has.
 pub const MAX_LANES: usize = 16;
 
+/// Floats of a result from which on it is stored past the caches: it would not stay in them, and a plain store first
+/// reads every line.
+pub const PAST_CACHES: usize = 5 << 19;
+
+/// Floats from `ptr` to the first place at or after it that a vector is aligned at.
+#[inline(always)]
+pub fn to_aligned<S: Simd>(ptr: *const f32) -> usize {
+    (ptr as usize).wrapping_neg() / size_of::<f32>() % S::LANES
+}
+
 /// The operations of one instruction set. `F32` and `I32` hold [`LANES`](Simd::LANES)
 /// elements each, a `Mask` one bit or one word per lane.
 ///
