@@ -1,0 +1,348 @@
+//! The loops over a run of destination pixels: along x into a row that is kept, or along both axes straight to the destination.
+//!
+//! `C` is the number of channels (zero: any), what a loop makes is its [`Way`]. Arithmetic is the same in all of them and at their ends,
+//! along x first, so a pixel does not depend on which of them made it.
+
+use super::super::rows::{aligned, ask_ahead};
+use crate::simd::Narrow;
+
+/// What a loop makes of the rows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// `fresh` is `rows[0]` along x.
+    Across,
+    /// `out` is both rows along x, joined: where the image shrinks and no row is wanted twice.
+    Both,
+    /// `fresh` is `rows[1]` along x, and `out` is it joined to `kept`, which is the row above it.
+    Next,
+}
+pub(super) const ACROSS: u8 = Way::Across as u8;
+pub(super) const BOTH: u8 = Way::Both as u8;
+pub(super) const NEXT: u8 = Way::Next as u8;
+
+/// The pixels of a run, and where they come from and go to.
+pub(super) struct Run {
+    /// Of the first pixel on: where the first tap is, and the weights of the second, [`copies`] a pixel.
+    pub(super) offsets: *const u32,
+    pub(super) weights: *const f32,
+    pub(super) count: usize,
+    /// Pixels from here on have less than four readable floats from their second tap on.
+    pub(super) quick: usize,
+    pub(super) channels: usize,
+    /// Source rows.
+    pub(super) rows: [*const f32; 2],
+    /// Rows that are asked for meanwhile, if `ask`.
+    pub(super) next: [*const f32; 2],
+    pub(super) ask: bool,
+    /// The weight of the second row.
+    pub(super) fraction: f32,
+    pub(super) kept: *const f32,
+    pub(super) fresh: *mut f32,
+    pub(super) out: *mut f32,
+}
+
+/// Weights stored per pixel.
+pub(super) fn copies(channels: usize) -> usize {
+    if channels <= 2 { channels } else { 4 }
+}
+
+/// `a w0 + b w1`
+#[inline(always)]
+fn lerp<S: Narrow>(simd: S, (a, b): (S::F32, S::F32), [w0, w1]: [S::F32; 2]) -> S::F32 {
+    simd.fma(b, w1, simd.mul(a, w0))
+}
+
+/// Both taps of a vector of pixels.
+///
+/// # Safety
+/// They are readable; four floats each of three and four channels.
+#[inline(always)]
+unsafe fn taps<S: Narrow, const C: usize>(
+    simd: S,
+    row: *const f32,
+    at: *const u32,
+) -> (S::F32, S::F32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match C {
+            1 => simd.load_float_pairs_ptr(row, at),
+            2 => simd.load_float_quads_ptr(row, at),
+            _ => (
+                simd.load_float_blocks_ptr(row, at),
+                simd.load_float_blocks_ptr(row.add(C), at),
+            ),
+        }
+    }
+}
+
+/// Both taps of `left` samples, `channels` apart.
+///
+/// # Safety
+/// They are readable.
+#[inline(always)]
+unsafe fn some_taps<S: Narrow>(
+    simd: S,
+    row: *const f32,
+    channels: usize,
+    left: usize,
+) -> (S::F32, S::F32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (
+            simd.load_partial_ptr(row, left),
+            simd.load_partial_ptr(row.add(channels), left),
+        )
+    }
+}
+
+/// Where blocks of three floats lie that follow each other.
+static THREES: [u32; 4] = [0, 3, 6, 9];
+
+impl Run {
+    /// Makes all pixels.
+    ///
+    /// # Safety
+    /// Offsets and weights are those of `count` pixels and a vector more; the taps of all of them are readable in the rows that the way
+    /// reads. `out` has room for the pixels and no more is written; `fresh` and `kept` have that and a vector more.
+    #[inline(always)]
+    pub(super) unsafe fn make<S: Narrow, const WAY: u8>(&self, simd: S) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (self.channels, self.ask) {
+                (1, false) => self.vectors::<S, WAY, 1, false>(simd),
+                (1, true) => self.vectors::<S, WAY, 1, true>(simd),
+                (2, false) => self.vectors::<S, WAY, 2, false>(simd),
+                (2, true) => self.vectors::<S, WAY, 2, true>(simd),
+                (3, false) => self.vectors::<S, WAY, 3, false>(simd),
+                (3, true) => self.vectors::<S, WAY, 3, true>(simd),
+                (4, false) => self.vectors::<S, WAY, 4, false>(simd),
+                (4, true) => self.vectors::<S, WAY, 4, true>(simd),
+                _ => self.pixels::<S, WAY>(simd, 0),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`make`](Self::make); there are `C` channels.
+    #[inline(always)]
+    unsafe fn vectors<S: Narrow, const WAY: u8, const C: usize, const ASK: bool>(&self, simd: S) {
+        // A copy that nobody else sees: what is stored could be `self` as far as the compiler knows.
+        let run = &Run { ..*self };
+        let down = [simd.splat(1.0 - run.fraction), simd.splat(run.fraction)];
+        let pixels = match C {
+            1 | 2 => S::LANES / C,
+            _ => S::BLOCKS,
+        };
+        let to = if WAY == ACROSS { run.fresh } else { run.out };
+        let mut i = 0;
+        // SAFETY: the caller's promise. Taps of one and two channels are as many as are read; of three and four, four floats are
+        // readable before `quick`, and what a vector of three writes behind its pixels is not behind the last one.
+        unsafe {
+            if C > 2 {
+                let spills = C == 3 && WAY != ACROSS;
+                let end = match spills {
+                    true => run.quick.min(run.count.saturating_sub(1)),
+                    false => run.quick,
+                };
+                while i + pixels <= end {
+                    let v = run.vector::<S, WAY, C, ASK>(simd, i, down);
+                    store_spilling::<S, C>(simd, to.add(i * C), v);
+                    i += pixels;
+                }
+                return self.pixels::<S, WAY>(simd, i);
+            }
+            while i + pixels <= run.count {
+                let v = run.vector::<S, WAY, C, ASK>(simd, i, down);
+                simd.store_ptr(to.add(i * C), v);
+                i += pixels;
+            }
+            if i < run.count {
+                let v = run.vector::<S, WAY, C, false>(simd, i, down);
+                let left = match WAY {
+                    ACROSS => S::LANES,
+                    _ => (run.count - i) * C,
+                };
+                simd.store_partial_ptr(to.add(i * C), left, v);
+            }
+        }
+    }
+
+    /// The vector from pixel `i` on; [`NEXT`] stores what it leaves in `fresh`.
+    ///
+    /// # Safety
+    /// As for [`make`](Self::make), with a vector of `C` channels at that place.
+    #[inline(always)]
+    unsafe fn vector<S: Narrow, const WAY: u8, const C: usize, const ASK: bool>(
+        &self,
+        simd: S,
+        i: usize,
+        down: [S::F32; 2],
+    ) -> S::F32 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let at = self.offsets.add(i);
+            if ASK {
+                ask_ahead::<S, C>(simd, self.next[0], at);
+                if WAY == BOTH {
+                    ask_ahead::<S, C>(simd, self.next[1], at);
+                }
+            }
+            let f = simd.load_ptr(self.weights.add(i * if C == 3 { 4 } else { C }));
+            let across = [simd.sub(simd.splat(1.0), f), f];
+            if WAY == ACROSS {
+                return lerp(simd, taps::<S, C>(simd, self.rows[0], at), across);
+            }
+            let below = lerp(simd, taps::<S, C>(simd, self.rows[1], at), across);
+            let above = if WAY == BOTH {
+                lerp(simd, taps::<S, C>(simd, self.rows[0], at), across)
+            } else {
+                let (kept, fresh) = (self.kept.add(i * C), self.fresh.add(i * C));
+                store_spilling::<S, C>(simd, fresh, below);
+                match C {
+                    3 => simd.load_float_blocks_ptr(kept, THREES.as_ptr()),
+                    _ => simd.load_ptr(kept),
+                }
+            };
+            lerp(simd, (above, below), down)
+        }
+    }
+
+    /// One pixel after the other, from `first` on, of any number of channels but one and two.
+    ///
+    /// # Safety
+    /// As for [`make`](Self::make).
+    #[inline(always)]
+    unsafe fn pixels<S: Narrow, const WAY: u8>(&self, simd: S, first: usize) {
+        let channels = self.channels;
+        let down = [simd.splat(1.0 - self.fraction), simd.splat(self.fraction)];
+        for i in first..self.count {
+            // SAFETY: both taps have `channels` samples, and so have the destinations.
+            unsafe {
+                let at = *self.offsets.add(i) as usize;
+                let f = *self.weights.add(4 * i);
+                let across = [simd.splat(1.0 - f), simd.splat(f)];
+                for c in (0..channels).step_by(S::LANES) {
+                    let left = channels - c;
+                    let to = i * channels + c;
+                    match WAY {
+                        ACROSS => {
+                            simd.store_partial_ptr(
+                                self.fresh.add(to),
+                                left,
+                                lerp(
+                                    simd,
+                                    some_taps(simd, self.rows[0].add(at + c), channels, left),
+                                    across,
+                                ),
+                            );
+                        }
+                        BOTH => {
+                            let v = lerp(
+                                simd,
+                                (
+                                    lerp(
+                                        simd,
+                                        some_taps(simd, self.rows[0].add(at + c), channels, left),
+                                        across,
+                                    ),
+                                    lerp(
+                                        simd,
+                                        some_taps(simd, self.rows[1].add(at + c), channels, left),
+                                        across,
+                                    ),
+                                ),
+                                down,
+                            );
+                            simd.store_partial_ptr(self.out.add(to), left, v);
+                        }
+                        _ => {
+                            let below = lerp(
+                                simd,
+                                some_taps(simd, self.rows[1].add(at + c), channels, left),
+                                across,
+                            );
+                            simd.store_partial_ptr(self.fresh.add(to), left, below);
+                            let above = simd.load_partial_ptr(self.kept.add(to), left);
+                            let v = lerp(simd, (above, below), down);
+                            simd.store_partial_ptr(self.out.add(to), left, v);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Stores pixels, one a block; of three channels it may write up to a vector.
+///
+/// # Safety
+/// `to` has room for a vector.
+#[inline(always)]
+unsafe fn store_spilling<S: Narrow, const C: usize>(simd: S, to: *mut f32, v: S::F32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match C {
+            // One permutation and one store where the tier has them, else stores that overlap.
+            3 if S::BLOCKS == 4 => {
+                simd.store_twelves_ptr(to.cast(), simd.i32_as_bytes(simd.bits(v)))
+            }
+            3 => simd.store_float_blocks_ptr(to, C, v),
+            _ => simd.store_ptr(to, v),
+        }
+    }
+}
+
+/// Joins two rows along y; `STREAM` past the caches.
+///
+/// # Safety
+/// Both rows hold whole vectors for all of `out`, wherever in it these begin.
+#[inline(always)]
+pub(super) unsafe fn along_y<S: Narrow, const STREAM: bool>(
+    simd: S,
+    rows: [*const f32; 2],
+    fraction: f32,
+    out: &mut [f32],
+) {
+    let weights = [simd.splat(1.0 - fraction), simd.splat(fraction)];
+    let (to, len) = (out.as_mut_ptr(), out.len());
+    // SAFETY: the caller's promise; full stores only where there is room, and streaming ones where they are aligned.
+    unsafe {
+        let mut at = 0;
+        if STREAM && len >= S::LANES {
+            simd.store_ptr(to, joined(simd, rows, weights, 0));
+            at = aligned::<S>(to);
+        }
+        while at + S::LANES <= len {
+            let v = joined(simd, rows, weights, at);
+            match STREAM {
+                true => simd.store_streaming_ptr(to.add(at), v),
+                false => simd.store_ptr(to.add(at), v),
+            }
+            at += S::LANES;
+        }
+        if at < len {
+            simd.store_partial_ptr(to.add(at), len - at, joined(simd, rows, weights, at));
+        }
+    }
+}
+
+/// A vector of both rows, joined.
+///
+/// # Safety
+/// Both rows hold it.
+#[inline(always)]
+unsafe fn joined<S: Narrow>(
+    simd: S,
+    rows: [*const f32; 2],
+    weights: [S::F32; 2],
+    at: usize,
+) -> S::F32 {
+    // SAFETY: the caller's promise.
+    let taps = unsafe {
+        (
+            simd.load_ptr(rows[0].add(at)),
+            simd.load_ptr(rows[1].add(at)),
+        )
+    };
+    lerp(simd, taps, weights)
+}
