@@ -3,7 +3,7 @@
 //! `C` is the number of channels (zero: any), what a loop makes is its [`Way`]. Arithmetic is the same in all of them and at their ends,
 //! along x first, so a pixel does not depend on which of them made it.
 
-use super::super::rows::{aligned, ask_ahead};
+use super::super::rows::{aligned, ask_ahead, store_pixels};
 use crate::simd::Narrow;
 
 /// What a loop makes of the rows.
@@ -31,8 +31,9 @@ pub(super) struct Run {
     pub(super) channels: usize,
     /// Source rows.
     pub(super) rows: [*const f32; 2],
-    /// Rows that are asked for meanwhile, if `ask`.
+    /// The source rows of the next run.
     pub(super) next: [*const f32; 2],
+    /// Whether to ask for the last of them: most of the other has been read already, or the CPU sees it coming.
     pub(super) ask: bool,
     /// The weight of the second row.
     pub(super) fraction: f32,
@@ -108,16 +109,25 @@ impl Run {
     pub(super) unsafe fn make<S: Narrow, const WAY: u8>(&self, simd: S) {
         // SAFETY: the caller's promise.
         unsafe {
-            match (self.channels, self.ask) {
-                (1, false) => self.vectors::<S, WAY, 1, false>(simd),
-                (1, true) => self.vectors::<S, WAY, 1, true>(simd),
-                (2, false) => self.vectors::<S, WAY, 2, false>(simd),
-                (2, true) => self.vectors::<S, WAY, 2, true>(simd),
-                (3, false) => self.vectors::<S, WAY, 3, false>(simd),
-                (3, true) => self.vectors::<S, WAY, 3, true>(simd),
-                (4, false) => self.vectors::<S, WAY, 4, false>(simd),
-                (4, true) => self.vectors::<S, WAY, 4, true>(simd),
+            match self.channels {
+                1 => self.asking::<S, WAY, 1>(simd),
+                2 => self.asking::<S, WAY, 2>(simd),
+                3 => self.asking::<S, WAY, 3>(simd),
+                4 => self.asking::<S, WAY, 4>(simd),
                 _ => self.pixels::<S, WAY>(simd, 0),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`make`](Self::make); there are `C` channels.
+    #[inline(always)]
+    unsafe fn asking<S: Narrow, const WAY: u8, const C: usize>(&self, simd: S) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.ask && WAY != NEXT {
+                true => self.vectors::<S, WAY, C, true>(simd),
+                false => self.vectors::<S, WAY, C, false>(simd),
             }
         }
     }
@@ -136,28 +146,42 @@ impl Run {
         let to = if WAY == ACROSS { run.fresh } else { run.out };
         let mut i = 0;
         // SAFETY: the caller's promise. Taps of one and two channels are as many as are read; of three and four, four floats are
-        // readable before `quick`, and what a vector of three writes behind its pixels is not behind the last one.
+        // readable before `quick`.
         unsafe {
             if C > 2 {
-                let spills = C == 3 && WAY != ACROSS;
-                let end = match spills {
-                    true => run.quick.min(run.count.saturating_sub(1)),
-                    false => run.quick,
-                };
-                while i + pixels <= end {
-                    let v = run.vector::<S, WAY, C, ASK>(simd, i, down);
-                    store_spilling::<S, C>(simd, to.add(i * C), v);
+                // Two vectors at a time of three channels: stores that cross lines are what this loop waits for.
+                while C == 3 && i + 2 * pixels <= run.quick {
+                    let [v, below] = run.vector::<S, WAY, C, ASK>(simd, i, down);
+                    let [v1, below1] = run.vector::<S, WAY, C, ASK>(simd, i + pixels, down);
+                    if WAY == NEXT {
+                        store_threes(simd, run.fresh.add(i * C), below, below1);
+                    }
+                    store_threes(simd, to.add(i * C), v, v1);
+                    i += 2 * pixels;
+                }
+                while i + pixels <= run.quick {
+                    let [v, below] = run.vector::<S, WAY, C, ASK>(simd, i, down);
+                    if WAY == NEXT {
+                        store_pixels(simd, run.fresh.add(i * C), C, below);
+                    }
+                    store_pixels(simd, to.add(i * C), C, v);
                     i += pixels;
                 }
                 return self.pixels::<S, WAY>(simd, i);
             }
             while i + pixels <= run.count {
-                let v = run.vector::<S, WAY, C, ASK>(simd, i, down);
+                let [v, below] = run.vector::<S, WAY, C, ASK>(simd, i, down);
+                if WAY == NEXT {
+                    simd.store_ptr(run.fresh.add(i * C), below);
+                }
                 simd.store_ptr(to.add(i * C), v);
                 i += pixels;
             }
             if i < run.count {
-                let v = run.vector::<S, WAY, C, false>(simd, i, down);
+                let [v, below] = run.vector::<S, WAY, C, false>(simd, i, down);
+                if WAY == NEXT {
+                    simd.store_ptr(run.fresh.add(i * C), below);
+                }
                 let left = match WAY {
                     ACROSS => S::LANES,
                     _ => (run.count - i) * C,
@@ -167,7 +191,7 @@ impl Run {
         }
     }
 
-    /// The vector from pixel `i` on; [`NEXT`] stores what it leaves in `fresh`.
+    /// The vector from pixel `i` on, and what [`NEXT`] keeps of it.
     ///
     /// # Safety
     /// As for [`make`](Self::make), with a vector of `C` channels at that place.
@@ -177,33 +201,29 @@ impl Run {
         simd: S,
         i: usize,
         down: [S::F32; 2],
-    ) -> S::F32 {
+    ) -> [S::F32; 2] {
         // SAFETY: the caller's promise.
         unsafe {
             let at = self.offsets.add(i);
             if ASK {
-                ask_ahead::<S, C>(simd, self.next[0], at);
-                if WAY == BOTH {
-                    ask_ahead::<S, C>(simd, self.next[1], at);
-                }
+                ask_ahead::<S, C>(simd, self.next[usize::from(WAY == BOTH)], at);
             }
             let f = simd.load_ptr(self.weights.add(i * if C == 3 { 4 } else { C }));
             let across = [simd.sub(simd.splat(1.0), f), f];
             if WAY == ACROSS {
-                return lerp(simd, taps::<S, C>(simd, self.rows[0], at), across);
+                return [lerp(simd, taps::<S, C>(simd, self.rows[0], at), across); 2];
             }
             let below = lerp(simd, taps::<S, C>(simd, self.rows[1], at), across);
             let above = if WAY == BOTH {
                 lerp(simd, taps::<S, C>(simd, self.rows[0], at), across)
             } else {
-                let (kept, fresh) = (self.kept.add(i * C), self.fresh.add(i * C));
-                store_spilling::<S, C>(simd, fresh, below);
+                let kept = self.kept.add(i * C);
                 match C {
                     3 => simd.load_float_blocks_ptr(kept, THREES.as_ptr()),
                     _ => simd.load_ptr(kept),
                 }
             };
-            lerp(simd, (above, below), down)
+            [lerp(simd, (above, below), down), below]
         }
     }
 
@@ -273,23 +293,18 @@ impl Run {
     }
 }
 
-/// Stores pixels, one a block; of three channels it may write up to a vector.
+/// Stores two vectors of pixels of three channels, one a block.
 ///
 /// # Safety
-/// `to` has room for a vector.
+/// `to` has room for them.
 #[inline(always)]
-unsafe fn store_spilling<S: Narrow, const C: usize>(simd: S, to: *mut f32, v: S::F32) {
+unsafe fn store_threes<S: Narrow>(simd: S, to: *mut f32, a: S::F32, b: S::F32) {
+    let (a, b) = (
+        simd.i32_as_bytes(simd.bits(a)),
+        simd.i32_as_bytes(simd.bits(b)),
+    );
     // SAFETY: the caller's promise.
-    unsafe {
-        match C {
-            // One permutation and one store where the tier has them, else stores that overlap.
-            3 if S::BLOCKS == 4 => {
-                simd.store_twelves_ptr(to.cast(), simd.i32_as_bytes(simd.bits(v)))
-            }
-            3 => simd.store_float_blocks_ptr(to, C, v),
-            _ => simd.store_ptr(to, v),
-        }
-    }
+    unsafe { simd.store_twelves_of_two_ptr(to.cast(), a, b) }
 }
 
 /// Joins two rows along y; `STREAM` past the caches.
