@@ -112,7 +112,7 @@ impl sealed::Sample for f32 {
     ) -> Result<()> {
         let (across, down) = axes(coordinates, src.size, dst);
         let producer = LinearF32::new(ctx, src, dst, across, down)?;
-        run(ctx, &producer, sink, dst.height, dst.row())
+        run(ctx, &producer, sink, dst.height, producer.row_work())
     }
 }
 

@@ -38,8 +38,10 @@ pub(super) struct LinearF32<'a> {
     careful: usize,
     /// Source rows are longer than destination rows: what takes the time is to fetch them.
     shrinks: bool,
-    /// Fewer destination than source rows: hardly any row is wanted twice.
+    /// So many fewer destination than source rows that few of these are wanted twice: none is kept.
     alone: bool,
+    /// Nothing is to be done along x: the rows are those of the source.
+    as_wide: bool,
     /// The destination is larger than the caches.
     past_caches: bool,
 }
@@ -63,12 +65,14 @@ impl<'a> LinearF32<'a> {
             weights: ctx.scratch((dst.width + MORE) * copies)?,
             careful: dst.width,
             shrinks: src.size.width > dst.width,
-            alone: src.size.height > dst.height,
+            alone: 2 * src.size.height > 3 * dst.height,
+            as_wide: src.size.width == dst.width,
             past_caches: past_caches(dst),
         };
         let last = src.size.width.saturating_sub(2);
         for (x, offset) in plan.offsets.iter_mut().enumerate() {
             let tap = across.across(x.min(dst.width - 1));
+            plan.as_wide &= x >= dst.width || (tap.first == x && tap.fraction == 0.0);
             // The last pixel has no second tap: it is the second tap of its neighbour.
             let (first, weight) = match tap.first > last {
                 true => (last, 1.0),
@@ -85,6 +89,14 @@ impl<'a> LinearF32<'a> {
 }
 
 impl LinearF32<'_> {
+    /// Samples of a row as bands count them: fewer rows are made again where bands are long.
+    pub(super) fn row_work(&self) -> usize {
+        match self.alone || self.as_wide {
+            true => self.row,
+            false => self.row / 4,
+        }
+    }
+
     /// Samples of a strip: whole pixels.
     fn strip(&self) -> usize {
         let channels = self.src.size.channels;
@@ -157,7 +169,13 @@ impl Producer<f32> for LinearF32<'_> {
                         fresh: held[0],
                         out: out.as_mut_ptr(),
                     };
-                    if self.alone && wanted[0] != wanted[1] && !stream {
+                    if self.as_wide {
+                        let from = from.map(|row| row.add(start));
+                        match stream {
+                            true => along_y::<S, true>(simd, from, tap.fraction, out),
+                            false => along_y::<S, false>(simd, from, tap.fraction, out),
+                        }
+                    } else if self.alone && wanted[0] != wanted[1] && !stream {
                         run.make::<S, BOTH>(simd);
                     } else {
                         let (halves, missing) = holds.claim(wanted);

@@ -310,7 +310,7 @@ unsafe fn store_threes<S: Narrow>(simd: S, to: *mut f32, a: S::F32, b: S::F32) {
 /// Joins two rows along y; `STREAM` past the caches.
 ///
 /// # Safety
-/// Both rows hold whole vectors for all of `out`, wherever in it these begin.
+/// Both rows hold as much as `out`.
 #[inline(always)]
 pub(super) unsafe fn along_y<S: Narrow, const STREAM: bool>(
     simd: S,
@@ -323,7 +323,8 @@ pub(super) unsafe fn along_y<S: Narrow, const STREAM: bool>(
     // SAFETY: the caller's promise; full stores only where there is room, and streaming ones where they are aligned.
     unsafe {
         let mut at = 0;
-        if STREAM && len >= S::LANES {
+        // A store through the caches to a line that others pass is dear.
+        if STREAM && len >= S::LANES && aligned::<S>(to) > 0 {
             simd.store_ptr(to, joined(simd, rows, weights, 0));
             at = aligned::<S>(to);
         }
@@ -336,7 +337,12 @@ pub(super) unsafe fn along_y<S: Narrow, const STREAM: bool>(
             at += S::LANES;
         }
         if at < len {
-            simd.store_partial_ptr(to.add(at), len - at, joined(simd, rows, weights, at));
+            let left = len - at;
+            let taps = (
+                simd.load_partial_ptr(rows[0].add(at), left),
+                simd.load_partial_ptr(rows[1].add(at), left),
+            );
+            simd.store_partial_ptr(to.add(at), left, lerp(simd, taps, weights));
         }
     }
 }
