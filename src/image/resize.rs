@@ -112,7 +112,7 @@ impl sealed::Sample for f32 {
     ) -> Result<()> {
         let (across, down) = axes(coordinates, src.size, dst);
         let producer = LinearF32::new(ctx, src, dst, across, down)?;
-        run(ctx, &producer, sink, dst.height, dst.row())
+        run(ctx, &producer, sink, dst.height, producer.row_work())
     }
 }
 
@@ -181,7 +181,7 @@ impl Resize {
 /// - **Linear, `u8`**: the bits of OpenCV's `INTER_LINEAR` (which is fixed point, so this is
 ///   the same on every CPU). With `HalfPixel`, halving both sides exactly gives the mean of four, as in OpenCV.
 /// - **Linear, `f32`**: weights as in OpenCV, computed in `f32`. A NaN or infinity in any of the
-///   four samples, even one of weight zero, gives a NaN or infinity.
+///   four samples, even one of weight zero, gives a NaN or infinity (where the width stays as it is, and where a row of the source is met exactly, the neighbour is none of them).
 /// - **Nearest**: `Coordinates::Default` (which is `Asymmetric` here) is OpenCV's
 ///   `INTER_NEAREST` and torch's `nearest`: `floor(d scale)`. `HalfPixel` is the pixel under the centre, in exact
 ///   arithmetic: torch's `nearest-exact`. `AlignCorners` is the closest, ties to the larger index.

@@ -1,7 +1,7 @@
 """The rows of each family: the table that omma is judged by, then sweeps that show how cost grows."""
 
 from ..rows import Row
-from . import attention, boxes, cluster, conv, gemm, image, neighbours, networks, nn, roi, warp
+from . import attention, boxes, cluster, conv, gemm, grid, image, neighbours, networks, nn, roi, warp
 
 FAMILIES = {
     "conv": conv,
@@ -12,6 +12,7 @@ FAMILIES = {
     "boxes": boxes,
     "roi": roi,
     "image": image,
+    "grid": grid,
     "warp": warp,
     "cluster": cluster,
     "neighbours": neighbours,

@@ -172,7 +172,7 @@ impl Area for f32 {
             Way::Linear => {
                 let (across, down) = axes(src.size, dst);
                 let producer = LinearF32::new(ctx, src, dst, across, down)?;
-                return run(ctx, &producer, sink, dst.height, dst.row());
+                return run(ctx, &producer, sink, dst.height, producer.row_work());
             }
             Way::Halve => Grid::whole(src.size, 2, 2),
             Way::Whole(x, y) => Grid::whole(src.size, x, y),

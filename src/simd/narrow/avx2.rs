@@ -185,6 +185,12 @@ impl Narrow for Avx2 {
             _mm_storeu_si128(ptr.cast(), _mm256_castsi256_si128(v));
             _mm_storel_epi64(ptr.add(16).cast(), _mm256_extracti128_si256::<1>(v));
         };
+        store_twelves_of_two_ptr(ptr: *mut u8, a: __m256i, b: __m256i) = {
+            let a = _mm256_permutevar8x32_epi32(a, _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 0, 0));
+            let b = _mm256_permutevar8x32_epi32(b, _mm256_setr_epi32(2, 4, 5, 6, 0, 0, 0, 1));
+            _mm256_storeu_si256(ptr.cast(), _mm256_blend_epi32::<0b1100_0000>(a, b));
+            _mm_storeu_si128(ptr.add(32).cast(), _mm256_castsi256_si128(b));
+        };
         transpose_bytes_ptr(rows: *const u8, step: isize, columns: *mut u8, stride: isize) = {
             let row = |i: isize| {
                 let low = _mm_loadu_si128(rows.offset(step * i).cast());

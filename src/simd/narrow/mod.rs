@@ -118,6 +118,18 @@ pub trait Narrow: Simd {
     /// # Safety
     /// `ptr` is valid for writing `12 * BLOCKS` bytes.
     unsafe fn store_twelves_ptr(self, ptr: *mut u8, v: Self::U8);
+    /// As [`store_twelves_ptr`](Narrow::store_twelves_ptr), those of `a` and then those of `b`: fewer stores where a vector of twelves is not one.
+    ///
+    /// # Safety
+    /// `ptr` is valid for writing `24 * BLOCKS` bytes.
+    #[inline(always)]
+    unsafe fn store_twelves_of_two_ptr(self, ptr: *mut u8, a: Self::U8, b: Self::U8) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.store_twelves_ptr(ptr, a);
+            self.store_twelves_ptr(ptr.add(12 * Self::BLOCKS), b);
+        }
+    }
 
     /// Transposes `4 * LANES` rows of sixteen bytes, the first at `rows` and each `step` bytes behind the one before, to
     /// sixteen runs of `4 * LANES` bytes, the first at `columns` and each `stride` bytes behind the one before.

@@ -210,6 +210,20 @@ fn memory<S: Narrow>(simd: S, seed: u64) {
     }
     let kept = (0..3 * n).map(|i| blocks[i / 12 * 16 + i % 12]);
     assert_eq!(twelves, kept.chain([0]).collect::<Vec<u8>>());
+    let other: Vec<u8> = (0..4 * n as u8).map(|i| 255 - i).collect();
+    let mut twelves = vec![0u8; 6 * n + 1];
+    // SAFETY: as above, of two vectors.
+    unsafe {
+        let (a, b) = (
+            simd.load_bytes_ptr(blocks.as_ptr()),
+            simd.load_bytes_ptr(other.as_ptr()),
+        );
+        simd.store_twelves_of_two_ptr(twelves.as_mut_ptr(), a, b);
+    }
+    let kept = [&blocks, &other]
+        .into_iter()
+        .flat_map(|from| (0..3 * n).map(|i| from[i / 12 * 16 + i % 12]));
+    assert_eq!(twelves, kept.chain([0]).collect::<Vec<u8>>());
 
     // Sixteen columns of as many rows as a vector has bytes, forwards and backwards.
     let tall: Vec<u8> = (0..n * 4 * 17 + 16).map(|i| (i * 7 % 251) as u8).collect();
