@@ -106,6 +106,12 @@ impl<'c> Few<'c> {
         self.values.len() / (self.width * self.shift.len())
     }
 
+    /// How many numbers of a sum are added one after the other, at most: those of a lane, of which every tier has
+    /// four or more, and the lanes.
+    pub fn chain(&self) -> usize {
+        self.depth / 4 + MAX_LANES
+    }
+
     /// `x · c - |c|² / 2` of the listed points (at most [`MAX_POINTS`]) with every candidate, both less the shift.
     /// `partial` is [`room`](Few::room) for sums.
     ///
@@ -125,8 +131,10 @@ impl<'c> Few<'c> {
             scores: [[0.0; MAX_POINTS]; MOST],
             squares: [0.0; MAX_POINTS],
         };
-        let count = self.groups() * self.width;
-        let chunk = (FIRST_CACHE / count / MAX_LANES).max(4) * MAX_LANES;
+        // Parts of about the same length.
+        let numbers = self.groups() * self.width * self.depth;
+        let parts = numbers.div_ceil(FIRST_CACHE).min(self.depth / DEPTH * 4);
+        let chunk = self.depth.div_ceil(parts).next_multiple_of(MAX_LANES);
         for start in (0..self.depth).step_by(chunk) {
             let part = start..self.depth.min(start + chunk);
             for first in (0..list.len()).step_by(PAIR) {
