@@ -25,7 +25,7 @@ use super::activation::normalize_axis;
 use super::loops::Loops;
 use crate::error::Result;
 use crate::runtime::Context;
-use crate::simd::{Simd, dispatch, math};
+use crate::simd::{Group, Simd, dispatch, math};
 use crate::tensor::{MAX_RANK, Raw, View, ViewMut, expect_same_shape, forbid_partial_overlap};
 
 /// Softmax along `axis` (negative: from the end). See the [module](self).
@@ -232,12 +232,16 @@ unsafe fn row_exp<S: Simd, const LOG: bool>(
     // SAFETY: every access is inside of `len`.
     unsafe {
         while at + 4 * lanes <= len {
+            let mut v = [simd.zero(); 4];
+            for (k, v) in v.iter_mut().enumerate() {
+                *v = simd.sub(simd.load_ptr(x.add(at + k * lanes)), base);
+            }
+            // In turns, or each would read the coefficients anew.
+            let e = math::exp_nonpositive(Group::<S, 4>(simd), v);
             for (k, sum) in sum.iter_mut().enumerate() {
-                let v = simd.load_ptr(x.add(at + k * lanes));
-                let e = math::exp_nonpositive(simd, simd.sub(v, base));
-                *sum = simd.add(*sum, e);
+                *sum = simd.add(*sum, e[k]);
                 if !LOG {
-                    simd.store_ptr(out.add(at + k * lanes), e);
+                    simd.store_ptr(out.add(at + k * lanes), e[k]);
                 }
             }
             at += 4 * lanes;

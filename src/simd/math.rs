@@ -160,7 +160,18 @@ pub fn exp_nonpositive<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
     simd.mul(p, scale)
 }
 
-/// `1 / (1 + e^-x)`: within 2.00 ulp on every tier, 0.59 ns per element.
+/// As [`exp_m1_reduced`], in fewer operations and a longer chain: for functions that are taken of a
+/// [`Group`](super::Group), which are bound by the number of operations.
+#[inline(always)]
+fn exp_m1_horner<S: Arithmetic>(simd: S, r: S::F32) -> S::F32 {
+    let mut p = simd.splat(EXP[4]);
+    for c in [EXP[3], EXP[2], EXP[1], EXP[0]] {
+        p = simd.fma(p, r, simd.splat(c));
+    }
+    simd.fma(simd.mul(r, r), p, r)
+}
+
+/// `1 / (1 + e^-x)`: within 2.00 ulp on every tier, 0.40 ns per element.
 ///
 /// No intermediate overflows: the result is 0 at `-inf`, 1 at `inf`, and a
 /// denormal where that is the answer. NaN stays NaN.
@@ -170,7 +181,10 @@ pub fn sigmoid<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
     // would cost more than a unit where the quotient has the larger mantissa.
     let a = simd.min(simd.splat(104.0), simd.abs(x));
     let (n, r) = reduce(simd, a, 2.0 * BIAS);
-    let p = exp_m1_reduced(simd, r);
+    let p = match S::TIER {
+        Tier::Portable => exp_m1_reduced(simd, r),
+        _ => exp_m1_horner(simd, r),
+    };
     // With 2^n = up / down, z = down / (down + up (1 + p)), where no factor
     // leaves the range of a float before z does.
     let half = simd.shr_i32::<1>(n);
@@ -247,7 +261,7 @@ const TANH: [f32; 5] = [
     -0.005_704_987_3,
 ];
 
-/// The hyperbolic tangent: within 1.33 ulp on every tier, 0.92 ns per element.
+/// The hyperbolic tangent: within 1.79 and 1.33 ulp, 0.45 ns per element.
 ///
 /// `tanh(-0) = -0`, `tanh(±inf) = ±1`, NaN stays NaN.
 #[inline(always)]
@@ -255,14 +269,41 @@ pub fn tanh<S: Arithmetic>(simd: S, x: S::F32) -> S::F32 {
     // 1 - 2 / (1 + e^2a) loses nothing while the quotient is below a half.
     let one = simd.splat(1.0);
     let a = simd.min(simd.splat(10.0), simd.abs(x));
-    let (n, r) = reduce(simd, simd.add(a, a), BIAS);
-    let scale = simd.bits_to_f32(simd.shl_i32::<23>(n));
+    let (shifted, power) = match S::TIER {
+        Tier::Portable => {
+            let (n, r) = reduce(simd, simd.add(a, a), BIAS);
+            (n, exp_reduced(simd, r))
+        }
+        _ => {
+            // 2^n 2^r, as in `exp_nonpositive`. What the factor lacks of 2 log2 e is an eighth of a unit of
+            // the result where the quotient counts most.
+            let (rounder, factor) = (simd.splat(ROUNDER + BIAS), simd.splat(2.0 * LOG2_E));
+            let shifted = simd.fma(a, factor, rounder);
+            let r = simd.fma(a, factor, simd.sub(rounder, shifted));
+            let mut p = simd.splat(EXP2[4]);
+            for c in [EXP2[3], EXP2[2], EXP2[1], EXP2[0], 1.0] {
+                p = simd.fma(p, r, simd.splat(c));
+            }
+            (simd.bits(shifted), p)
+        }
+    };
+    let scale = simd.bits_to_f32(simd.shl_i32::<23>(shifted));
     // The product by a power of two is exact, with or without fma.
-    let sum = simd.fma(exp_reduced(simd, r), scale, one);
+    let sum = simd.fma(power, scale, one);
     let large = simd.sub(one, simd.div(simd.splat(2.0), sum));
     // Below that, an odd polynomial.
     let square = simd.mul(a, a);
-    let small = simd.fma(simd.mul(a, square), polynomial(simd, square, TANH), a);
+    let odd = match S::TIER {
+        Tier::Portable => polynomial(simd, square, TANH),
+        _ => {
+            let mut p = simd.splat(TANH[4]);
+            for c in [TANH[3], TANH[2], TANH[1], TANH[0]] {
+                p = simd.fma(p, square, simd.splat(c));
+            }
+            p
+        }
+    };
+    let small = simd.fma(simd.mul(a, square), odd, a);
     simd.copysign(simd.select(simd.lt(a, simd.splat(0.625)), small, large), x)
 }
 

@@ -6,7 +6,9 @@ use super::sums::Sums;
 use crate::cluster::distance::panels::Matrix;
 use crate::error::{Result, ensure};
 use crate::runtime::{Context, Scratch};
-use crate::tensor::{Contiguous, Raw, View, ViewMut, expect_rank, expect_shape, forbid_overlap};
+use crate::tensor::{
+    Contiguous, Element, Raw, View, ViewMut, expect_rank, expect_shape, forbid_overlap,
+};
 
 /// Checks points and centroids; the number of both and of dimensions.
 pub(super) fn check(
@@ -79,14 +81,39 @@ pub(super) fn unlabelled(ctx: &Context, n: usize) -> Result<Scratch<'_, u32>> {
     Ok(labels)
 }
 
-/// Writes labels to the output.
-pub(super) fn store_labels(ctx: &Context, labels: &[u32], output: ViewMut<'_, i64>) -> Result<()> {
+/// Numbers of a task that stores.
+const STORED: usize = 1 << 14;
+
+/// Writes what was found of each point to the output.
+fn store<A: Element, B: Element>(
+    ctx: &Context,
+    found: &[A],
+    output: ViewMut<'_, B>,
+    convert: impl Fn(A) -> B + Sync,
+) -> Result<()> {
+    let n = found.len();
     let mut output = output.contiguous(ctx)?;
-    for (to, &label) in output.iter_mut().zip(labels) {
-        *to = i64::from(label);
+    assert!(output.len() == n);
+    {
+        let mut to = ViewMut::new(&mut output, &[n])?;
+        let to = to.writer();
+        ctx.parallel_for(n.div_ceil(STORED), |task| {
+            let start = task * STORED;
+            let from = &found[start..n.min(start + STORED)];
+            // SAFETY: inside of n elements, and tasks are disjoint.
+            let to = unsafe { to.slice(start as isize, from.len()) };
+            for (to, &from) in to.iter_mut().zip(from) {
+                *to = convert(from);
+            }
+        })?;
     }
     output.finish();
     Ok(())
+}
+
+/// Writes labels to the output.
+pub(super) fn store_labels(ctx: &Context, labels: &[u32], output: ViewMut<'_, i64>) -> Result<()> {
+    store(ctx, labels, output, i64::from)
 }
 
 /// For each row of `x` (N, D) the number of the nearest row of `centroids` (K, D), to `labels` (N), and its
@@ -121,7 +148,8 @@ pub fn kmeans_assign(
         weights: None,
         centroids: &centroids,
     };
-    let mut found = unlabelled(ctx, n)?;
+    // What they were before is not asked for.
+    let mut found = ctx.scratch::<u32>(n)?;
     let mut squares = match &distances {
         Some(_) => Some(ctx.scratch::<f32>(n)?),
         None => None,
@@ -135,8 +163,8 @@ pub fn kmeans_assign(
         None,
         None,
     )?;
-    if let (Some(squares), Some(mut distances)) = (&squares, distances) {
-        distances.copy_from_slice(squares);
+    if let (Some(squares), Some(distances)) = (&squares, distances) {
+        store(ctx, squares, distances, |square| square)?;
     }
     store_labels(ctx, &found, labels)
 }
