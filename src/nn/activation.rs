@@ -15,7 +15,9 @@
 use super::loops::Loops;
 use crate::error::{Result, ensure};
 use crate::runtime::Context;
-use crate::simd::{Activation, Arithmetic, Group, Simd, dispatch, leaky_relu as leaky};
+use crate::simd::{
+    Activation, Arithmetic, Group, PAST_CACHES, Simd, dispatch, leaky_relu as leaky, to_aligned,
+};
 use crate::tensor::{
     Raw, View, ViewMut, expect_same_shape, forbid_overlap, forbid_partial_overlap,
 };
@@ -27,9 +29,6 @@ const BLOCK: usize = 1 << 15;
 const STAGE: usize = 256;
 /// Vectors that go through a function together.
 const GROUP: usize = 4;
-/// Elements from which on a result is stored past the caches: it would not stay in them, and a plain store first
-/// reads every line.
-const PAST_CACHES: usize = 4 << 20;
 
 macro_rules! functions {
     ($($(#[$doc:meta])* $name:ident = $activation:expr;)*) => {$(
@@ -99,12 +98,6 @@ fn activate(
 /// The result of one run goes past the caches. Where it replaces the input its lines are there already.
 fn streams<const N: usize>(loops: &Loops<N>, out: *const f32, x: *const f32) -> bool {
     loops.len() >= PAST_CACHES && out != x
-}
-
-/// Elements from `out` to the first place that a vector is aligned at.
-#[inline(always)]
-fn first_aligned<S: Simd>(out: *const f32) -> usize {
-    (out as usize).wrapping_neg() / size_of::<f32>() % S::LANES
 }
 
 /// Runs `body(first, count)` over blocks of `len` elements.
@@ -234,7 +227,7 @@ unsafe fn unary_run<S: Simd, F: Unary>(
         let stream = stream && len >= lanes;
         if stream {
             simd.store_ptr(out, f.apply(simd, simd.load_ptr(x)));
-            i = first_aligned::<S>(out);
+            i = to_aligned::<S>(out);
         }
         while i + GROUP * lanes <= len {
             let mut vectors = [simd.zero(); GROUP];
@@ -443,7 +436,7 @@ unsafe fn prelu_run<S: Simd>(
         if stream {
             let (v, s) = (simd.load_ptr(x), simd.load_ptr(slope));
             simd.store_ptr(out, leaky(simd, v, s));
-            i = first_aligned::<S>(out);
+            i = to_aligned::<S>(out);
         }
         while i + lanes <= len {
             let (v, s) = (simd.load_ptr(x.add(i)), simd.load_ptr(slope.add(i)));

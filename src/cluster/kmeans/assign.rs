@@ -148,8 +148,7 @@ pub fn kmeans_assign(
         weights: None,
         centroids: &centroids,
     };
-    // What they were before is not asked for.
-    let mut found = ctx.scratch::<u32>(n)?;
+    let mut found = unlabelled(ctx, n)?;
     let mut squares = match &distances {
         Some(_) => Some(ctx.scratch::<f32>(n)?),
         None => None,

@@ -105,13 +105,9 @@ impl<'c> Centroids<'c> {
         let each = 2.0 * growth * (f32::EPSILON / 2.0);
         self.margin = (each * square.sqrt(), each * square);
         self.each = each;
-        // What rounding does to a score, as a rule `sqrt(chain) / 4` roundings of that sum, is then
+        // What rounding does to a score, as a rule `sqrt(depth) / 4` roundings of that sum, is then
         // below 3e-6 of the distance.
-        let chain = match &self.packed {
-            Packed::Panels(_) => depth,
-            Packed::Few(few) => few.chain(),
-        };
-        self.apart = (chain as f32).sqrt() / 64.0 / each;
+        self.apart = (depth as f32).sqrt() / 64.0 / each;
     }
 
     pub fn row(&self, at: usize) -> &[f32] {

@@ -116,9 +116,9 @@ impl Pass<'_> {
             };
             let limits = limits.as_mut().map(|(u, l)| (u.writer(), l.writer()));
             let isa = ctx.isa();
-            let panel = match &self.centroids.packed {
+            let panel = match self.centroids.packed {
                 Packed::Panels(_) => MAX_POINTS * depth,
-                Packed::Few(few) => few.room(),
+                Packed::Few(_) => 0,
             };
             ctx.parallel_for_scratch(tasks, panel, |task, panel| {
                 let range = task * each..n.min((task + 1) * each);
@@ -246,7 +246,7 @@ impl Pass<'_> {
             list[listed] = row;
             listed += 1;
             if listed == points(S::LANES) {
-                if let Packed::Panels(_) = self.centroids.packed {
+                if !panel.is_empty() {
                     self.rows
                         .prefetch(simd, row + 1..range.end.min(row + 1 + listed));
                 }
@@ -282,7 +282,7 @@ impl Pass<'_> {
                 squares
             }
             Packed::Few(few) => {
-                let found = few.scores(simd, self.rows, list, panel);
+                let found = few.scores(simd, self.rows, list);
                 let scores = found.scores.iter().take(centroids.k);
                 for (candidate, scores) in scores.enumerate() {
                     nearest.tile(simd, candidate, &[vectors(simd, scores)]);

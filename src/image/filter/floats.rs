@@ -6,11 +6,11 @@
 //! what is left is to add up the even and the odd ones. The next source row is asked for while one is filtered.
 
 use super::super::pixels::{Lent, Pieces, Rows, Size};
-use super::super::rows::{Producer, Sink, aligned, ask_ahead, past_caches, store_pixels};
+use super::super::rows::{Producer, Sink, ask_ahead, past_caches, store_pixels};
 use super::Taps;
 use crate::error::Result;
 use crate::runtime::Context;
-use crate::simd::{Narrow, Tier};
+use crate::simd::{Narrow, Tier, to_aligned};
 use std::ops::Range;
 
 /// Vectors in a strip. Weights are in the second-level cache then, but memory is read and written in longer runs: 96 took 1.1 times as long.
@@ -284,7 +284,7 @@ unsafe fn along_y<S: Narrow, const STREAM: bool>(
             let weights = [simd.splat(e), simd.splat(f), simd.splat(g), simd.splat(h)];
             if STREAM && len >= S::LANES {
                 simd.store_ptr(to, joined(simd, rows, weights, 0));
-                at = aligned::<S>(to);
+                at = to_aligned::<S>(to);
             }
             while at + S::LANES <= len {
                 let v = joined(simd, rows, weights, at);

@@ -3,8 +3,8 @@
 //! `C` is the number of channels (zero: any), what a loop makes is its [`Way`]. Arithmetic is the same in all of them and at their ends,
 //! along x first, so a pixel does not depend on which of them made it.
 
-use super::super::rows::{aligned, ask_ahead, store_pixels};
-use crate::simd::Narrow;
+use super::super::rows::{ask_ahead, store_pixels};
+use crate::simd::{Narrow, to_aligned};
 
 /// What a loop makes of the rows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -324,9 +324,9 @@ pub(super) unsafe fn along_y<S: Narrow, const STREAM: bool>(
     unsafe {
         let mut at = 0;
         // A store through the caches to a line that others pass is dear.
-        if STREAM && len >= S::LANES && aligned::<S>(to) > 0 {
+        if STREAM && len >= S::LANES && to_aligned::<S>(to) > 0 {
             simd.store_ptr(to, joined(simd, rows, weights, 0));
-            at = aligned::<S>(to);
+            at = to_aligned::<S>(to);
         }
         while at + S::LANES <= len {
             let v = joined(simd, rows, weights, at);
