@@ -223,39 +223,6 @@ fn large_and_parallel() {
     }
 }
 
-/// A result that goes past the caches, in rows that begin anywhere in a vector.
-#[test]
-fn large_results_are_no_different() {
-    let (piece, columns) = (1250, 301);
-    let rows = 7 * piece + 3;
-    let a = make("random", rows, 3).boxes;
-    let b = make("random", columns, 4).boxes;
-    let params = BoxIouParams::default();
-    for isa in isas() {
-        let ctx = context(isa, 2);
-        let mut want = vec![];
-        for piece in a.chunks(4 * piece) {
-            want.extend(run(&ctx, &params, piece, &b));
-        }
-        for offset in [0, 1, 7] {
-            let len = rows * columns;
-            let mut memory = vec![7.0; len + 8];
-            box_iou(
-                &ctx,
-                &params,
-                View::new(&a, &[rows, 4]).unwrap(),
-                View::new(&b, &[columns, 4]).unwrap(),
-                ViewMut::new(&mut memory[offset..offset + len], &[rows, columns]).unwrap(),
-            )
-            .unwrap();
-            let got = &memory[offset..offset + len];
-            assert!(got.iter().zip(&want).all(|(&x, &y)| same(x, y)));
-            let around = memory[..offset].iter().chain(&memory[offset + len..]);
-            assert!(around.into_iter().all(|v| *v == 7.0));
-        }
-    }
-}
-
 #[test]
 fn empty_boxes_and_nan() {
     let point = [5f32, 5., 5., 5.];

@@ -14,7 +14,7 @@
 use super::format::{BoxFormat, expect_boxes, expect_offset};
 use crate::error::{Result, ensure};
 use crate::runtime::{Context, Scratch};
-use crate::simd::{PAST_CACHES, Simd, dispatch, to_aligned};
+use crate::simd::{Simd, dispatch};
 use crate::tensor::{View, ViewMut, expect_shape, forbid_overlap};
 
 /// Which measure of overlap.
@@ -113,23 +113,16 @@ fn run(
     // Whole rows, where there are rows.
     let per_task = columns.map_or(PAIRS_PER_TASK, |m| (PAIRS_PER_TASK / m).max(1) * m);
     let isa = ctx.isa();
-    let stream = len >= PAST_CACHES && columns.is_some();
     ctx.parallel_for(len.div_ceil(per_task), |task| {
         let start = task * per_task;
         let size = per_task.min(len - start);
         // SAFETY: inside of the output, and tasks are disjoint.
         let out = unsafe { writer.slice(start as isize, size) };
         match params.kind {
-            IouKind::Iou => dispatch!(isa, simd => job.compute::<_, IOU>(simd, start, out, stream)),
-            IouKind::Giou => {
-                dispatch!(isa, simd => job.compute::<_, GIOU>(simd, start, out, stream))
-            }
-            IouKind::Diou => {
-                dispatch!(isa, simd => job.compute::<_, DIOU>(simd, start, out, stream))
-            }
-            IouKind::Ciou => {
-                dispatch!(isa, simd => job.compute::<_, CIOU>(simd, start, out, stream))
-            }
+            IouKind::Iou => dispatch!(isa, simd => job.compute::<_, IOU>(simd, start, out)),
+            IouKind::Giou => dispatch!(isa, simd => job.compute::<_, GIOU>(simd, start, out)),
+            IouKind::Diou => dispatch!(isa, simd => job.compute::<_, DIOU>(simd, start, out)),
+            IouKind::Ciou => dispatch!(isa, simd => job.compute::<_, CIOU>(simd, start, out)),
         }
     })?;
     output.finish();
@@ -247,15 +240,9 @@ struct Job<'c> {
 }
 
 impl Job<'_> {
-    /// The results from `start` on; rows of them may go past the caches.
+    /// The results from `start` on.
     #[inline(always)]
-    fn compute<S: Simd, const KIND: u8>(
-        &self,
-        simd: S,
-        start: usize,
-        out: &mut [f32],
-        stream: bool,
-    ) {
+    fn compute<S: Simd, const KIND: u8>(&self, simd: S, start: usize, out: &mut [f32]) {
         let Some(columns) = self.columns else {
             let mut at = start;
             for part in out.chunks_mut(S::LANES) {
@@ -267,42 +254,17 @@ impl Job<'_> {
         };
         for (i, row) in out.chunks_exact_mut(columns).enumerate() {
             let a = self.a.splat(simd, start / columns + i);
-            if stream && columns >= S::LANES {
-                self.stream::<S, KIND>(simd, &a, row);
-                continue;
-            }
             let mut at = 0;
             let mut parts = row.chunks_exact_mut(S::LANES);
             for part in &mut parts {
-                simd.store(part, self.vector::<S, KIND>(simd, &a, at));
+                let b = self.b.load(simd, at);
+                simd.store(part, overlap::<S, KIND>(simd, self.offset, &a, &b));
                 at += S::LANES;
             }
-            simd.store_partial(parts.into_remainder(), self.vector::<S, KIND>(simd, &a, at));
+            let b = self.b.load(simd, at);
+            let last = overlap::<S, KIND>(simd, self.offset, &a, &b);
+            simd.store_partial(parts.into_remainder(), last);
         }
-        if stream {
-            simd.finish_streaming();
-        }
-    }
-
-    /// A row past the caches, whole vectors where memory is aligned; the vectors at both ends overlap them.
-    #[inline(always)]
-    fn stream<S: Simd, const KIND: u8>(&self, simd: S, a: &Fields<S>, row: &mut [f32]) {
-        let last = row.len() - S::LANES;
-        simd.store(row, self.vector::<S, KIND>(simd, a, 0));
-        let mut at = to_aligned::<S>(row.as_ptr());
-        while at <= last {
-            let v = self.vector::<S, KIND>(simd, a, at);
-            // SAFETY: a vector of the row, at an address that is aligned.
-            unsafe { simd.store_streaming_ptr(row.as_mut_ptr().add(at), v) };
-            at += S::LANES;
-        }
-        simd.store(&mut row[last..], self.vector::<S, KIND>(simd, a, last));
-    }
-
-    /// A vector of a row.
-    #[inline(always)]
-    fn vector<S: Simd, const KIND: u8>(&self, simd: S, a: &Fields<S>, at: usize) -> S::F32 {
-        overlap::<S, KIND>(simd, self.offset, a, &self.b.load(simd, at))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::pixels::{Rows, RowsMut, Size};
 use crate::error::Result;
 use crate::runtime::Context;
-use crate::simd::{Narrow, PAST_CACHES, dispatch};
+use crate::simd::{Narrow, dispatch};
 use crate::tensor::Element;
 use std::ops::Range;
 
@@ -124,9 +124,11 @@ impl Held {
     }
 }
 
-/// Whether an output of floats is stored past the caches: a fifth of the time of 1920 x 1080 to 3840 x 2160.
+/// Whether an output of floats is so large that little of it is left in the caches when it is done: stores that go past them save
+/// reading its lines, a fifth of the time of 1920 x 1080 to 3840 x 2160. Below 10 MB they lose.
 pub(super) fn past_caches(dst: Size) -> bool {
-    dst.height.saturating_mul(dst.row()) >= PAST_CACHES
+    const FLOATS: usize = 5 << 19;
+    dst.height.saturating_mul(dst.row()) >= FLOATS
 }
 
 /// Asks for what a vector of `C` channels reads of another row: at every other block of four lanes, where images shrink so little that

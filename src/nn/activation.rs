@@ -15,9 +15,7 @@
 use super::loops::Loops;
 use crate::error::{Result, ensure};
 use crate::runtime::Context;
-use crate::simd::{
-    Activation, Arithmetic, Group, PAST_CACHES, Simd, dispatch, leaky_relu as leaky, to_aligned,
-};
+use crate::simd::{Activation, Arithmetic, Group, Simd, dispatch, leaky_relu as leaky, to_aligned};
 use crate::tensor::{
     Raw, View, ViewMut, expect_same_shape, forbid_overlap, forbid_partial_overlap,
 };
@@ -29,6 +27,9 @@ const BLOCK: usize = 1 << 15;
 const STAGE: usize = 256;
 /// Vectors that go through a function together.
 const GROUP: usize = 4;
+/// Elements from which on a result is stored past the caches: it would not stay in them, and a plain store first
+/// reads every line.
+const PAST_CACHES: usize = 4 << 20;
 
 macro_rules! functions {
     ($($(#[$doc:meta])* $name:ident = $activation:expr;)*) => {$(

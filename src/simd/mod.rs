@@ -56,10 +56,6 @@ pub use neon::Neon;
 /// The most lanes that any tier has.
 pub const MAX_LANES: usize = 16;
 
-/// Floats of a result from which on it is stored past the caches: it would not stay in them, and a plain store first
-/// reads every line. Below 10 MB that loses.
-pub const PAST_CACHES: usize = 5 << 19;
-
 /// Floats from `ptr` to the first place at or after it that a vector is aligned at.
 #[inline(always)]
 pub fn to_aligned<S: Simd>(ptr: *const f32) -> usize {
