@@ -122,7 +122,7 @@ def growth(outcomes: Sequence[Outcome], threads: Sequence[int], folder: Path, qu
     """Time against size, the numbers of threads side by side; below the grey area nobody can come."""
     sweeps: dict[tuple[str, str], list[Outcome]] = {}
     for o in outcomes:
-        if o.row.axis and "omma" in o.times:
+        if o.row.axis and o.row.drawn and "omma" in o.times:
             sweeps.setdefault((o.row.operator, o.row.axis), []).append(o)
     for (operator, axis), of in sweeps.items():
         figure, panels = plt.subplots(

@@ -49,6 +49,8 @@ class Row:
     # Rows of a sweep: what grows, and how large it is here.
     axis: str = ""
     size: float = 0
+    # The sweep becomes a picture.
+    drawn: bool = True
 
 
 def returning(call: Callable[[], Any], convert: Callable[[Any], Any] = np.asarray) -> Contestant:

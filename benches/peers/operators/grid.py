@@ -1,6 +1,6 @@
 """Every size of camera crossed with the sizes that networks want, and with twice its own: `resize` beside OpenCV, by kind and filter.
 
-The rows are those of sweeps, short ones: their use is to find the size that is slow.
+The rows are those of sweeps, short ones and not drawn: their use is to find the size that is slow.
 """
 
 import functools
@@ -71,7 +71,7 @@ def resize(kind: str, source: tuple[int, int], size: tuple[int, int], interpolat
     target = f"{size[0]}²" if size[0] == size[1] else f"{size[1]}x{size[0]}"
     name = f"{interpolation} {kind} {source[1]}x{source[0]} → {target}"
     axis = f"pixels of the output, {interpolation} {kind} from {source[1]}x{source[0]}"
-    return Row("resize_grid", name, contestants, sampled(AGREE[dtype]), 0, moved, axis, math.prod(size))
+    return Row("resize_grid", name, contestants, sampled(AGREE[dtype]), 0, moved, axis, math.prod(size), drawn=False)
 
 
 def crossed() -> Iterator[Row]:
