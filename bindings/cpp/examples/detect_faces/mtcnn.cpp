@@ -58,10 +58,11 @@ std::vector<Candidate> suppress(omma::Context& context, const std::vector<Candid
 }
 
 // Samples from 0..255 to -1..1, nearly: what the networks were trained on. Sizes change by area.
-OmmaImageToTensorParams normalised() {
+OmmaImageToTensorParams normalised(int32_t layout) {
     auto params = omma::params<OmmaImageToTensorParams>();
     params.interpolation = OMMA_INTERPOLATION_AREA;
     params.scale = 1.0f;
+    params.layout = layout;
     for (float& mean : params.mean) mean = 127.5f;
     for (float& std : params.std) std = 128.0f;
     return params;
@@ -71,9 +72,9 @@ OmmaImageToTensorParams normalised() {
 
 Mtcnn::Mtcnn(omma::Context& context, const Weights& weights)
     : context_(context),
-      pnet_(context, weights, "pnet", {2, 0, 0}),
-      rnet_(context, weights, "rnet", {3, 3, 0}),
-      onet_(context, weights, "onet", {3, 3, 2, 0}) {}
+      pnet_(context, weights, "pnet", {2, 0, 0}, OMMA_LAYOUT_NCHW),
+      rnet_(context, weights, "rnet", {3, 3, 0}, OMMA_LAYOUT_NHWC),
+      onet_(context, weights, "onet", {3, 3, 2, 0}, OMMA_LAYOUT_NHWC) {}
 
 std::vector<Face> Mtcnn::detect(const Picture& picture, int min_face, Profile& profile) {
     profile = {};
@@ -108,7 +109,7 @@ std::vector<Candidate> Mtcnn::propose(const Picture& picture, int min_face, Prof
         const auto pixels = static_cast<size_t>(3 * height * width);
         tensor_.resize(std::max(tensor_.size(), pixels));
         const omma::Tensor<float> input{tensor_.data(), {1, 3, height, width}};
-        omma::image_to_tensor(context_, normalised(), image, input);
+        omma::image_to_tensor(context_, normalised(OMMA_LAYOUT_NCHW), image, input);
         profile.pyramid += watch.lap();
 
         // Channels of the map: two logits, four offsets.
@@ -151,13 +152,13 @@ void Mtcnn::look_closer(const Picture& picture, const std::vector<Candidate>& ca
         tensor_.resize(std::max(tensor_.size(), count * crop_size));
         for (size_t i = 0; i < count; ++i) {
             const Window window = crop_window(candidates[first + i].box);
-            const omma::Tensor<float> crop{tensor_.data() + i * crop_size, {3, side, side}};
+            const omma::Tensor<float> crop{tensor_.data() + i * crop_size, {side, side, 3}};
             const int64_t stride = 3 * picture.width;
             if (window.inside(picture.width, picture.height)) {
                 // A view of the picture: nothing is copied.
                 const omma::Tensor<const uint8_t> region{picture.pixels + window.y * stride + window.x * 3,
                                                          {window.height, window.width, 3}, {stride, 3, 1}};
-                omma::image_to_tensor(context_, normalised(), region, crop);
+                omma::image_to_tensor(context_, normalised(OMMA_LAYOUT_NHWC), region, crop);
                 continue;
             }
             // What lies outside the picture is black.
@@ -167,11 +168,11 @@ void Mtcnn::look_closer(const Picture& picture, const std::vector<Candidate>& ca
                 std::copy_n(picture.pixels + y * stride + left * 3, (right - left) * 3,
                             padded_.data() + ((y - window.y) * window.width + left - window.x) * 3);
             const omma::Tensor<const uint8_t> region{padded_.data(), {window.height, window.width, 3}};
-            omma::image_to_tensor(context_, normalised(), region, crop);
+            omma::image_to_tensor(context_, normalised(OMMA_LAYOUT_NHWC), region, crop);
         }
         const auto batch = static_cast<int64_t>(count);
         const omma::Tensor<const float> rows =
-            network.run(context_, omma::Tensor<const float>{tensor_.data(), {batch, 3, side, side}});
+            network.run(context_, omma::Tensor<const float>{tensor_.data(), {batch, side, side, 3}});
         const int64_t outputs = rows.shape(1);
         scores_.resize(std::max(scores_.size(), 2 * count));
         omma::softmax(context_, omma::Tensor<const float>{rows.data(), {batch, 2}, {outputs, 1}},

@@ -14,11 +14,13 @@
 class Network {
 public:
     // `pools` has the pooling window after each convolution, 0 for none. Pooling windows may hang
-    // over the right and lower edge (ceil_mode).
-    Network(omma::Context& context, const Weights& weights, const std::string& name, std::vector<int> pools);
+    // over the right and lower edge (ceil_mode). `layout` is that of pictures and what the layers make
+    // of them: OMMA_LAYOUT_NHWC suits many small pictures, whose rows fill no vectors but whose channels do.
+    Network(omma::Context& context, const Weights& weights, const std::string& name, std::vector<int> pools,
+            int32_t layout);
 
-    // Run on a batch of pictures (n, 3, h, w). The result (n, outputs, h', w') or, with a dense
-    // layer, (n, outputs) belongs to the network and lasts until the next run.
+    // Run on a batch of pictures (n, 3, h, w), or (n, h, w, 3). The result (n, outputs, h', w'), or
+    // (n, h', w', outputs), or with a dense layer (n, outputs), belongs to the network and lasts until the next run.
     omma::Tensor<const float> run(omma::Context& context, omma::Tensor<const float> input);
 
 private:
@@ -28,9 +30,12 @@ private:
         int pool;
     };
 
+    // The shape of `n` pictures, in the network's layout.
+    omma::Dims shape(int64_t n, int64_t channels, int64_t height, int64_t width) const;
     // A tensor on one of two buffers that take turns as input and output of the layers.
     omma::Tensor<float> next(const omma::Dims& shape);
 
+    int32_t layout_;
     std::vector<Layer> layers_;
     std::optional<omma::Linear> dense_, dense_head_;
     std::vector<float> dense_slope_;
