@@ -2,8 +2,8 @@
 
 In each round every contestant has one turn, in an order that moves on by one from round to round; a slow moment of the
 machine hits all of them. A turn begins when the threads of the one before have come to rest, with a call that
-is not counted (when calls are short), and then times so many calls at once that they take a millisecond
-or more. The ratio of two contestants is the median of the ratios of their turns in the same round. Who takes
+is not counted (unless it is long), so that data is in the caches if it fits, and then times so many calls at once that
+they take a millisecond or more. The ratio of two contestants is the median of the ratios of their turns in the same round. Who takes
 seconds has no turn but the call that was compared: noise is small beside it, and rounds of it would be all of a run.
 """
 
@@ -23,6 +23,8 @@ from . import native, packages
 from .rows import Contestant, Mismatch, NotApplicable, Row, context
 
 SAMPLE = 1e-3
+# What a call finds in the caches at its beginning is nothing beside this.
+LONG = 50e-3
 MOST_ROUNDS = 400
 FEWEST_ROUNDS = 3
 
@@ -89,11 +91,13 @@ def measure(calls: Mapping[str, Callable[[], Any]], seconds: float, fewest: int)
 
     begin = clock()
     counts = {}
+    warm = {}
     for label, call in calls.items():
         once = batch(call, 1)
         # The first estimate of a short call is mostly noise.
         once = batch(call, 10) if once < SAMPLE / 10 else once
         counts[label] = max(1, math.ceil(SAMPLE / max(once, 1e-8)))
+        warm[label] = once < LONG
     labels = list(calls)
     samples: dict[str, list[float]] = {label: [] for label in labels}
     gc.collect()
@@ -107,7 +111,7 @@ def measure(calls: Mapping[str, Callable[[], Any]], seconds: float, fewest: int)
             for label in labels[first:] + labels[:first]:
                 call = calls[label]
                 rest()
-                if counts[label] > 1:
+                if warm[label]:
                     call()
                 samples[label].append(batch(call, counts[label]))
     finally:

@@ -8,6 +8,7 @@ mod case;
 mod deform;
 mod errors;
 mod fold;
+mod guard;
 mod oracle;
 mod peers;
 mod properties;

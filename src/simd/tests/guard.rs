@@ -44,6 +44,12 @@ impl Guarded {
         unsafe { std::slice::from_raw_parts_mut(self.base.add(self.page), self.page) }
     }
 
+    /// How many bytes are usable.
+    #[allow(dead_code)] // as above
+    pub(super) fn len(&self) -> usize {
+        self.page
+    }
+
     /// The first usable byte; the one before it faults.
     pub(super) fn start(&self) -> *mut u8 {
         self.base.wrapping_add(self.page)
