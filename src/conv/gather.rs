@@ -10,8 +10,8 @@ use crate::simd::{MAX_LANES, Simd};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Floats that a row may be overrun by when it is filled, on any tier.
-pub(super) const SLACK: usize = 16;
+/// Floats in a cache line.
+const LINE: usize = 16;
 
 /// Phases of which it is known beforehand what is copied of a row.
 const KNOWN: usize = 4;
@@ -42,72 +42,112 @@ impl Taps {
     }
 }
 
-/// Fills `len` floats: `valid` from `src[i * step]`, with `i` counted from the
-/// start of `valid`, zeros elsewhere.
+/// Fills a run of `len` floats, whole vectors: `valid` from `src[i * step]`, with `i` counted from the
+/// start of `valid`, zeros elsewhere. Asks for what stands `ahead` of it.
 ///
 /// # Safety
-/// The values are readable; `dst` is writable for `len + SLACK`. What stands behind `len` is destroyed.
+/// The values are readable; the run is writable.
 #[inline(always)]
-unsafe fn fill_row<S: Simd>(
+unsafe fn fill_run<S: Simd>(
     simd: S,
     dst: *mut f32,
     len: usize,
     valid: Range<usize>,
     src: *const f32,
     step: isize,
+    ahead: isize,
 ) {
-    let zero = simd.zero();
-    // SAFETY: stores begin below `len` and overrun it by less than a vector;
-    // reads are limited to the valid values.
+    // SAFETY: the caller's promise; stores stay inside of the run, reads inside of the valid values.
     unsafe {
-        let mut i = 0;
-        while i < valid.start {
-            simd.store_ptr(dst.add(i), zero);
-            i += S::LANES;
-        }
+        fill_zeros(simd, dst, len, &valid);
         let (to, count) = (dst.add(valid.start), valid.len());
-        match step {
-            1 => {
-                let mut i = 0;
-                while i + S::LANES <= count {
-                    simd.store_ptr(to.add(i), simd.load_ptr(src.add(i)));
-                    i += S::LANES;
-                }
-                if i < count {
-                    let tail = simd.load_partial_ptr(src.add(i), count - i);
-                    simd.store_ptr(to.add(i), tail);
-                }
+        if step != 1 || count < S::LANES {
+            for i in 0..count {
+                *to.add(i) = *src.offset(i as isize * step);
             }
-            2 => {
-                // The last value has no neighbour that may be read.
-                let floats = (2 * count).saturating_sub(1);
-                let mut i = 0;
-                while i < count {
-                    let (at, left) = (src.add(2 * i), floats - 2 * i);
-                    let pair = if left >= 2 * S::LANES {
-                        (simd.load_ptr(at), simd.load_ptr(at.add(S::LANES)))
-                    } else {
-                        let first = simd.load_partial_ptr(at, left);
-                        let rest = left.saturating_sub(S::LANES);
-                        (
-                            first,
-                            simd.load_partial_ptr(at.wrapping_add(S::LANES), rest),
-                        )
-                    };
-                    simd.store_ptr(to.add(i), simd.deinterleave(pair.0, pair.1).0);
-                    i += S::LANES;
-                }
+            return;
+        }
+        let mut i = 0;
+        loop {
+            if i % LINE < S::LANES {
+                simd.prefetch(src.add(i).wrapping_offset(ahead));
             }
-            _ => {
-                for i in 0..count {
-                    *to.add(i) = *src.offset(i as isize * step);
+            simd.store_ptr(to.add(i), simd.load_ptr(src.add(i)));
+            if i + S::LANES == count {
+                return;
+            }
+            // The last vector ends with the last value, even if it repeats some.
+            i = (i + S::LANES).min(count - S::LANES);
+        }
+    }
+}
+
+/// Fills two neighbouring runs as [`fill_run`] does: the first from `src[2 * i]`, the second from `src[2 * i + 1]`, where
+/// `ranges` tell which `i` exist for each.
+///
+/// # Safety
+/// As for [`fill_run`], for both runs.
+#[inline(always)]
+unsafe fn fill_pair<S: Simd>(
+    simd: S,
+    dst: *mut f32,
+    len: usize,
+    ranges: [Range<usize>; 2],
+    src: *const f32,
+    ahead: isize,
+) {
+    let runs = [dst, dst.wrapping_add(len)];
+    // Where there is a value for both.
+    let both = ranges[0].start.max(ranges[1].start)..ranges[0].end.min(ranges[1].end);
+    // SAFETY: the caller's promise; stores stay inside of the runs, reads inside of what exists.
+    unsafe {
+        for (phase, range) in ranges.iter().enumerate() {
+            fill_zeros(simd, runs[phase], len, range);
+        }
+        let mut vectors = both.start..both.start;
+        if both.len() >= S::LANES {
+            vectors.end = both.end;
+            let mut i = both.start;
+            loop {
+                let at = src.wrapping_add(2 * i);
+                let mut line = 0;
+                while line < 2 * S::LANES {
+                    simd.prefetch(at.wrapping_add(line).wrapping_offset(ahead));
+                    line += LINE;
                 }
+                let (a, b) = (simd.load_ptr(at), simd.load_ptr(at.add(S::LANES)));
+                let (even, odd) = simd.deinterleave(a, b);
+                simd.store_ptr(runs[0].add(i), even);
+                simd.store_ptr(runs[1].add(i), odd);
+                if i + S::LANES == both.end {
+                    break;
+                }
+                i = (i + S::LANES).min(both.end - S::LANES);
             }
         }
-        let mut i = valid.end;
-        while i < len {
-            simd.store_ptr(dst.add(i), zero);
-            i += S::LANES;
+        for (phase, range) in ranges.into_iter().enumerate() {
+            let before = range.start..vectors.start.min(range.end);
+            for i in before.chain(vectors.end.max(range.start)..range.end) {
+                *runs[phase].add(i) = *src.wrapping_add(2 * i + phase);
+            }
+        }
+    }
+}
+
+/// Zeros in a run of `len` floats, whole vectors, but for its `valid` values, some of which it may destroy.
+///
+/// # Safety
+/// The run is writable.
+#[inline(always)]
+unsafe fn fill_zeros<S: Simd>(simd: S, dst: *mut f32, len: usize, valid: &Range<usize>) {
+    let ends = [
+        0..valid.start.next_multiple_of(S::LANES),
+        valid.end / S::LANES * S::LANES..len,
+    ];
+    for end in ends {
+        for i in end.step_by(S::LANES) {
+            // SAFETY: inside of the run, which is whole vectors.
+            unsafe { simd.store_ptr(dst.add(i), simd.zero()) };
         }
     }
 }
@@ -129,12 +169,21 @@ pub(super) struct Strip {
 }
 
 impl Strip {
-    /// For `rows` output rows of `columns` columns (whole vectors) and `channels` channels.
+    /// For `rows` output rows of `columns` columns (whole vectors of `lanes`) and `channels` channels.
     /// `None` when it would overflow.
-    pub(super) fn new(spec: &Spec, rows: usize, columns: usize, channels: usize) -> Option<Strip> {
+    pub(super) fn new(
+        spec: &Spec,
+        rows: usize,
+        columns: usize,
+        channels: usize,
+        lanes: usize,
+    ) -> Option<Strip> {
         let ([kh, kw], [sh, sw], [dh, dw]) = (spec.kernel, spec.stride, spec.dilation);
         let phases = kw.min(sw / gcd(sw, dw));
         let run = columns.checked_add((kw - 1).checked_mul(dw)? / sw)?;
+        // Whole vectors: the first tap of each run is then aligned, two of three for 3 x 3 with a stride of 2, and
+        // vectors that lie in two cache lines are loaded twice.
+        let run = run.checked_next_multiple_of(lanes)?;
         let rows = (rows - 1)
             .checked_mul(sh)?
             .checked_add((kh - 1).checked_mul(dh)? + 1)?;
@@ -142,7 +191,7 @@ impl Strip {
         // An odd number of cache lines, so that the channels of a pixel do not share a cache set.
         let lines = rows.checked_mul(row)?.div_ceil(16) | 1;
         let channel = lines.checked_mul(16)?;
-        let floats = channel.checked_mul(channels)?.checked_add(SLACK)?;
+        let floats = channel.checked_mul(channels)?;
         Some(Strip {
             run,
             phases,
@@ -157,15 +206,17 @@ impl Strip {
         spec.stride[0] * self.run * self.phases
     }
 
-    /// The offset of each term from its pixel's place.
-    pub(super) fn offsets(&self, spec: &Spec, table: &mut [u32]) {
-        let ([kh, kw], [_, sw], [dh, dw]) = (spec.kernel, spec.stride, spec.dilation);
-        for (k, offset) in table.iter_mut().enumerate() {
-            let (c, y, x) = (k / (kh * kw), k / kw % kh, k % kw);
-            let row = c * self.channel + y * dh * self.run * self.phases;
-            // Tap x reads column x * dw, whose remainder by sw repeats with period `phases` at most.
-            *offset = (row + x % self.phases * self.run + x * dw / sw) as u32;
-        }
+    /// How far from its pixel's place a row of the window of a channel is.
+    #[inline(always)]
+    pub(super) fn window_row(&self, spec: &Spec, channel: usize, y: usize) -> usize {
+        channel * self.channel + y * spec.dilation[0] * self.run * self.phases
+    }
+
+    /// How far from the begin of its row a tap is: it reads column `x * dilation`, whose remainder by
+    /// the stride repeats with period `phases` at most.
+    #[inline(always)]
+    pub(super) fn tap(&self, spec: &Spec, x: usize) -> usize {
+        x % self.phases * self.run + x * spec.dilation[1] / spec.stride[1]
     }
 
     /// Copies what the outputs from (`y`, `x`) on see of channels `channels` of image `n`.
@@ -185,7 +236,7 @@ impl Strip {
         at: (usize, usize),
         dst: &mut [f32],
     ) {
-        assert!(channels.len() * self.channel + SLACK <= dst.len());
+        assert!(channels.len() * self.channel <= dst.len());
         let [top, _, left, _] = spec.padding;
         let y0 = (at.0 * spec.stride[0]) as isize - top as isize;
         let x0 = (at.1 * spec.stride[1]) as isize - left as isize;
@@ -205,6 +256,7 @@ impl Strip {
             phase if phase < self.phases => columns(phase),
             _ => (0..0, 0),
         });
+        let pairs = step == 2 && self.phases == 2 && spec.dilation[1] % 2 == 1 && image.x == 1;
         for (i, c) in channels.enumerate() {
             let plane = n as isize * image.n + c as isize * image.c;
             for r in 0..self.rows {
@@ -213,27 +265,29 @@ impl Strip {
                 }
                 let y = y0 + r as isize;
                 let row_is_inside = y >= 0 && y < extents.h as isize;
+                let row = image.ptr.wrapping_offset(plane + y.max(0) * image.y);
+                let to = dst[i * self.channel + r * self.phases * self.run..].as_mut_ptr();
+                let existing = |valid: Range<usize>| if row_is_inside { valid } else { 0..0 };
+                if pairs {
+                    let ranges = [0, 1].map(
+                        #[inline(always)]
+                        |phase: usize| existing(known[phase].0.clone()),
+                    );
+                    let src = row.wrapping_offset(x0);
+                    // SAFETY: the run is inside of the scratch, whose length was checked; valid taps are pixels.
+                    unsafe { fill_pair(simd, to, self.run, ranges, src, image.c) };
+                    continue;
+                }
                 for phase in 0..self.phases {
                     let (valid, x) = match phase {
                         phase if phase < KNOWN => known[phase].clone(),
                         _ => columns(phase),
                     };
-                    let valid = if row_is_inside { valid } else { 0..0 };
-                    let at = i * self.channel + (r * self.phases + phase) * self.run;
-                    let from = plane + y.max(0) * image.y + x * image.x;
-                    // SAFETY: rows are filled in the order of their addresses, so an overrun
-                    // destroys what is not yet written, and the last is followed by SLACK;
-                    // valid taps are pixels.
-                    unsafe {
-                        fill_row(
-                            simd,
-                            dst.as_mut_ptr().add(at),
-                            self.run,
-                            valid,
-                            image.ptr.wrapping_offset(from),
-                            step as isize * image.x,
-                        );
-                    }
+                    let src = row.wrapping_offset(x * image.x);
+                    let step = step as isize * image.x;
+                    let (to, valid) = (to.wrapping_add(phase * self.run), existing(valid));
+                    // SAFETY: as above.
+                    unsafe { fill_run(simd, to, self.run, valid, src, step, image.c) };
                 }
             }
         }

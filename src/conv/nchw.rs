@@ -48,7 +48,7 @@ struct Cut {
 
 /// The rows that a window of this reach sees fit a strip.
 pub(super) fn suits(spec: &Spec, lanes: usize) -> bool {
-    Strip::new(spec, 1, MAX_VECTORS * lanes, spec.cg)
+    Strip::new(spec, 1, MAX_VECTORS * lanes, spec.cg, lanes)
         .is_some_and(|strip| strip.floats <= MAX_STRIP_FLOATS)
 }
 
@@ -70,8 +70,20 @@ pub(super) unsafe fn run(
     let Some(cut) = cut_strips(spec, extents, vector) else {
         unreachable!("`suits` has tried a strip of this reach");
     };
-    let mut offsets = ctx.scratch::<u32>(spec.depth())?;
-    cut.strip.offsets(spec, &mut offsets);
+    let [kh, kw] = spec.kernel;
+    // Rows of windows of these widths have their taps unrolled; else each tap is a row.
+    let taps = if UNROLLED.contains(&kw) { kw } else { 1 };
+    let mut rows = ctx.scratch::<u32>(spec.depth() / taps)?;
+    for (i, row) in rows.iter_mut().enumerate() {
+        let (line, x) = (i / (kw / taps), i % (kw / taps));
+        let at = cut.strip.window_row(spec, line / kh, line % kh);
+        *row = (at + cut.strip.tap(spec, x)) as u32;
+    }
+    let terms = Terms {
+        rows: &rows,
+        unrolled: taps,
+        taps: std::array::from_fn(|x| if x < taps { cut.strip.tap(spec, x) } else { 0 }),
+    };
     let pieces = extents.n * cut.down * cut.across;
     let piece_pixels = extents.oh.div_ceil(cut.down) * cut.width;
     let lines = spec.kernel[0] * cut.strip.phases * 2;
@@ -90,19 +102,31 @@ pub(super) unsafe fn run(
     let panels = weights.panels.div_ceil(parts);
     let rows = Parts::new(spec.og, weights.panels).largest();
     let most = pixel_vectors(tier, rows);
-    let tiles = match chunks {
-        1 => BLOCK / most,
-        _ => (KEPT_FLOATS / (panels.max(1) * tile_floats(tier))).clamp(1, BLOCK / most),
+    let is_direct = finish.is_simple() && finish.columns_together();
+    let all_at_once = is_direct && chunks == 1;
+    let tiles = match all_at_once {
+        true => BLOCK / most,
+        false => (KEPT_FLOATS / (panels.max(1) * tile_floats(tier))).clamp(1, BLOCK / most),
     };
+    // As many tiles as read no more of a chunk than that, neighbours sharing half of their lines, and a panel's weights
+    // serve them all before the next ones come.
+    let near = 2 * CHUNK_LINES / (spec.cg.div_ceil(chunks).max(1) * lines).max(1);
     let plan = Plan {
         chunks,
-        block: tiles * most,
-        panels_outside: spec.og * spec.depth() > RESIDENT_FLOATS,
+        block: match near {
+            0 | 1 => tiles,
+            near => tiles.min(near),
+        } * most,
+        panels_outside: near > 1 || spec.og * spec.depth() > RESIDENT_FLOATS,
         floats: cut.strip.floats.next_multiple_of(16),
-        kept: tile_floats(tier) * if chunks == 1 { 1 } else { tiles * panels },
+        is_direct,
     };
-    let (offsets, plan) = (&offsets[..], &plan);
-    let scratch = plan.floats + plan.kept;
+    let (terms, plan) = (&terms, &plan);
+    let kept = match all_at_once {
+        true => 0,
+        false => tile_floats(tier) * tiles * panels,
+    };
+    let scratch = plan.floats + kept;
     ctx.parallel_for_scratch::<f32>(pieces * spec.groups * parts, scratch, |task, scratch| {
         let (rest, p) = (task / parts, task % parts);
         let job = Job {
@@ -110,7 +134,7 @@ pub(super) unsafe fn run(
             extents,
             weights,
             finish,
-            offsets,
+            terms,
             plan,
             group: rest % spec.groups,
             panels: part(weights.panels, parts, p),
@@ -118,6 +142,17 @@ pub(super) unsafe fn run(
         let piece = rest / spec.groups;
         dispatch!(weights.isa, simd => job.run(simd, &cut, piece, &x, scratch));
     })
+}
+
+/// Widths of windows whose rows are unrolled.
+const UNROLLED: [usize; 1] = [3];
+
+/// The terms of a sum: `taps` of each of `rows`.
+struct Terms<'a> {
+    rows: &'a [u32],
+    taps: [usize; 3],
+    /// How many taps a row has: one of [`UNROLLED`], or one.
+    unrolled: usize,
 }
 
 /// How a task walks through its piece.
@@ -132,14 +167,14 @@ struct Plan {
     panels_outside: bool,
     /// Floats of the gathered pixels.
     floats: usize,
-    /// Floats of sums that wait for the next chunk.
-    kept: usize,
+    /// The sums are stored from registers after the last chunk; else they are kept, finished and put where they belong.
+    is_direct: bool,
 }
 
 fn cut_strips(spec: &Spec, extents: &Extents, vector: usize) -> Option<Cut> {
     let Extents { oh, ow, .. } = *extents;
     let fits = |rows, width, limit| {
-        Strip::new(spec, rows, width, spec.cg).filter(|strip| strip.floats <= limit)
+        Strip::new(spec, rows, width, spec.cg, vector).filter(|strip| strip.floats <= limit)
     };
     let mut width = ow.next_multiple_of(vector);
     while width > MAX_VECTORS * vector && fits(1, width, PIXEL_FLOATS).is_none() {
@@ -193,8 +228,6 @@ struct Column {
     src: usize,
     place: Place,
     count: usize,
-    /// Its results are neighbours in memory.
-    together: bool,
 }
 
 /// What a task works on, the same for all its tiles.
@@ -203,7 +236,7 @@ struct Job<'a> {
     extents: &'a Extents,
     weights: &'a Weights<'a>,
     finish: &'a Finish<'a>,
-    offsets: &'a [u32],
+    terms: &'a Terms<'a>,
     plan: &'a Plan,
     group: usize,
     panels: Range<usize>,
@@ -241,23 +274,21 @@ impl Job<'_> {
             src: 0,
             place: Place::default(),
             count: 0,
-            together: true,
         }; BLOCK];
         let Plan {
             chunks,
             block,
             panels_outside,
+            is_direct,
             floats,
-            ..
         } = *self.plan;
         let (pixels, kept) = scratch.split_at_mut(floats);
-        let taps = spec.kernel[0] * spec.kernel[1];
+        let rows_of_channel = spec.kernel[0] * spec.kernel[1] / self.terms.unrolled;
         let (all_rows, all_channels) = (
             Parts::new(spec.og, self.weights.panels),
             Parts::new(spec.cg, chunks),
         );
         let most = pixel_vectors(S::TIER, all_rows.largest());
-        let depth = self.offsets.len();
         let mut start = 0;
         while start < vectors {
             let block = block.min(vectors - start);
@@ -265,61 +296,63 @@ impl Job<'_> {
                 *column = self.column(piece, start + v, S::LANES, row_step);
             }
             let tiles = block.div_ceil(most);
-            let all_columns = Parts::new(block, tiles);
-            let (outside, inside) = match panels_outside {
-                true => (self.panels.len(), tiles),
-                false => (tiles, self.panels.len()),
-            };
             for chunk in 0..chunks {
-                let terms = all_channels.get(chunk);
-                let terms = terms.start * taps..terms.end * taps;
+                let channels = all_channels.get(chunk);
+                let terms = channels.start * rows_of_channel..channels.end * rows_of_channel;
+                let tiles = Tiles {
+                    job: self,
+                    rows: &self.terms.rows[terms.clone()],
+                    first_term: terms.start * self.terms.unrolled,
+                    all_rows,
+                    all_columns: Parts::new(block, tiles),
+                    columns: &columns[..block],
+                    count: tiles,
+                    pixels: pixels.as_ptr(),
+                    kept: kept.as_mut_ptr(),
+                    is_first: chunk == 0,
+                    is_stored: is_direct && chunk + 1 == chunks,
+                };
+                let outside = if panels_outside {
+                    self.panels.len()
+                } else {
+                    tiles.count
+                };
                 for i in 0..outside {
-                    for j in 0..inside {
-                        let (panel, t) = if panels_outside { (i, j) } else { (j, i) };
-                        let rows = all_rows.get(self.panels.start + panel);
-                        let channel = self.group * spec.og + rows.start;
+                    // One call, because all sizes of tiles are inlined in it.
+                    let (panels, own) = match panels_outside {
+                        true => (
+                            self.panels.start + i..self.panels.start + i + 1,
+                            0..tiles.count,
+                        ),
+                        false => (self.panels.clone(), i..i + 1),
+                    };
+                    // SAFETY: for every vector of the piece the terms stay inside the scratch that was filled; the places
+                    // are the task's own; `kept` has room for all tiles, if not all is stored at once.
+                    unsafe { tiles.some(simd, panels, own) };
+                }
+            }
+            if !is_direct {
+                let all_columns = Parts::new(block, tiles);
+                for panel in self.panels.clone() {
+                    let rows = all_rows.get(panel);
+                    let channel = self.group * spec.og + rows.start;
+                    let step = self.finish.channel_step();
+                    let mut places = [Place::default(); MAX_ROWS];
+                    for (m, place) in places[..rows.len()].iter_mut().enumerate() {
+                        *place = Place::default().moved(step, channel + m);
+                    }
+                    for t in 0..tiles {
                         let own = all_columns.get(t);
-                        let tile = Tile {
-                            weights: (self.weights.weights().as_ptr())
-                                .wrapping_add(channel * depth + terms.start * rows.len()),
-                            bias: self.weights.bias()[channel..].as_ptr(),
-                            offsets: &self.offsets[terms.clone()],
-                            finish: self.finish,
-                            channel,
-                            columns: &columns[own.clone()],
-                            pixels: pixels.as_ptr(),
-                            // With one chunk nothing waits for the next, and all tiles share a place.
-                            kept: match chunks {
-                                1 => kept.as_mut_ptr(),
-                                _ => kept
-                                    .as_mut_ptr()
-                                    .wrapping_add((panel * tiles + t) * tile_floats(S::TIER)),
-                            },
-                            is_first: chunk == 0,
-                            is_last: chunk + 1 == chunks,
-                        };
-                        // SAFETY: for every vector of the piece the offsets stay inside the scratch that
-                        // was filled; the places are the task's own; `kept` has room for all tiles.
-                        let stored = unsafe { tile.any(simd, rows.len()) };
-                        if !stored && tile.is_last {
-                            let mut lanes = [Lanes::NONE; MAX_VECTORS];
-                            for (v, lanes) in own.clone().zip(lanes.iter_mut()) {
-                                *lanes = self.lanes(piece, start + v, S::LANES);
-                            }
-                            let lanes = &lanes[..own.len()];
-                            let places: [Place; MAX_ROWS] = tile.rows();
-                            let (kept, rows) = (tile.kept, &places[..rows.len()]);
-                            // SAFETY: as above.
-                            unsafe {
-                                store_any::<S, IN_ROWS>(
-                                    simd,
-                                    kept,
-                                    self.finish,
-                                    channel,
-                                    rows,
-                                    lanes,
-                                );
-                            }
+                        let mut lanes = [Lanes::NONE; MAX_VECTORS];
+                        for (v, lanes) in own.clone().zip(lanes.iter_mut()) {
+                            *lanes = self.lanes(piece, start + v, S::LANES);
+                        }
+                        let at = ((panel - self.panels.start) * tiles + t) * tile_floats(S::TIER);
+                        let (finish, lanes) = (self.finish, &lanes[..own.len()]);
+                        let (kept, rows) = (kept[at..].as_ptr(), &places[..rows.len()]);
+                        // SAFETY: as above.
+                        unsafe {
+                            store_any::<S, IN_ROWS>(simd, kept, finish, channel, rows, lanes);
                         }
                     }
                 }
@@ -336,7 +369,6 @@ impl Job<'_> {
             src: row * row_step + j * lanes,
             place: self.finish.place(n, 0, y, x),
             count: piece.count(vector, lanes),
-            together: self.finish.columns_together(),
         }
     }
 
@@ -353,97 +385,133 @@ impl Job<'_> {
     }
 }
 
-/// One register tile, and the terms to add to its sums.
-struct Tile<'a> {
-    weights: *const f32,
-    bias: *const f32,
-    offsets: &'a [u32],
-    finish: &'a Finish<'a>,
-    channel: usize,
+/// The register tiles of a block of pixels, and the terms to add to their sums.
+struct Tiles<'a> {
+    job: &'a Job<'a>,
+    /// Of the terms' rows, those to add.
+    rows: &'a [u32],
+    /// What was added before.
+    first_term: usize,
+    /// Output channels by panels.
+    all_rows: Parts,
+    /// Vectors by tiles.
+    all_columns: Parts,
     columns: &'a [Column],
+    /// Tiles of a panel.
+    count: usize,
     pixels: *const f32,
     /// Where the sums are kept between terms, and when they cannot be stored simply.
     kept: *mut f32,
     is_first: bool,
-    is_last: bool,
+    is_stored: bool,
 }
 
-impl Tile<'_> {
-    /// Where each row goes.
-    #[inline(always)]
-    fn rows<const MR: usize>(&self) -> [Place; MR] {
-        let step = self.finish.channel_step();
-        let mut rows = [Place::default(); MR];
-        for (m, row) in rows.iter_mut().enumerate() {
-            *row = Place::default().moved(step, self.channel + m);
-        }
-        rows
-    }
-
-    /// Adds the terms. After the last ones the results are stored if that is simple
-    /// (`true`); otherwise the sums are kept.
+impl Tiles<'_> {
+    /// Adds the terms in the tiles `tiles` of the panels `panels`, and stores or keeps the sums.
     ///
     /// # Safety
-    /// The tile has `rows` weights for each offset and as many biases; at each column's source
-    /// plus each offset a vector can be loaded; the places and `kept` are the caller's to write.
+    /// At each column's source plus each row plus each tap a vector can be loaded; the places and `kept` are
+    /// the caller's to write.
     #[inline(always)]
-    unsafe fn any<S: Simd>(&self, simd: S, rows: usize) -> bool {
-        macro_rules! tiles {
-            ($($rows:literal)*) => {
-                match (rows, self.columns.len()) {
-                    $(
-                        ($rows, 1) if const { channel_rows(S::TIER) >= $rows } =>
-                            self.fixed::<S, $rows, 1>(simd),
-                        ($rows, 2) if const { channel_rows(S::TIER) >= $rows } =>
-                            self.fixed::<S, $rows, 2>(simd),
-                        ($rows, 3)
-                            if const {
-                                channel_rows(S::TIER) >= $rows
-                                    && pixel_vectors(S::TIER, $rows) >= 3
-                            } =>
-                        {
-                            self.fixed::<S, $rows, 3>(simd)
+    unsafe fn some<S: Simd>(&self, simd: S, panels: Range<usize>, tiles: Range<usize>) {
+        // Panels and tiles of one size come one after the other: for all of them one choice, and what does
+        // not change is worked out once.
+        let mut panel = panels.start;
+        while panel < panels.end {
+            let high = self.all_rows.get(panel).len();
+            let same_rows = panel..self.all_rows.end_of(panel).min(panels.end);
+            let mut tile = tiles.start;
+            while tile < tiles.end {
+                let wide = self.all_columns.get(tile).len();
+                let same = tile..self.all_columns.end_of(tile).min(tiles.end);
+                tile = same.end;
+                macro_rules! sizes {
+                    ($($rows:literal)*) => {
+                        match (high, wide) {
+                            $(
+                                ($rows, 1) if const { channel_rows(S::TIER) >= $rows } =>
+                                    self.fixed::<S, $rows, 1>(simd, same_rows.clone(), same),
+                                ($rows, 2) if const { channel_rows(S::TIER) >= $rows } =>
+                                    self.fixed::<S, $rows, 2>(simd, same_rows.clone(), same),
+                                ($rows, 3)
+                                    if const {
+                                        channel_rows(S::TIER) >= $rows
+                                            && pixel_vectors(S::TIER, $rows) >= 3
+                                    } =>
+                                {
+                                    self.fixed::<S, $rows, 3>(simd, same_rows.clone(), same)
+                                }
+                            )*
+                            _ => unreachable!(),
                         }
-                    )*
-                    _ => unreachable!(),
+                    };
                 }
-            };
+                // SAFETY: the caller's promise.
+                unsafe { sizes!(1 2 3 4 5 6 7 8) }
+            }
+            panel = same_rows.end;
         }
-        // SAFETY: the caller's promise.
-        unsafe { tiles!(1 2 3 4 5 6 7 8) }
     }
 
     /// # Safety
-    /// As for [`any`](Tile::any), with `MR` rows and `NV` columns.
+    /// As for [`some`](Tiles::some); all panels have `MR` rows, all tiles `NV` columns.
     #[inline(always)]
-    unsafe fn fixed<S: Simd, const MR: usize, const NV: usize>(&self, simd: S) -> bool {
-        let mut pixels = [self.pixels; NV];
-        let mut places = [Place::default(); NV];
-        let mut counts = [0; NV];
-        let mut together = true;
-        for (v, column) in self.columns[..NV].iter().enumerate() {
-            pixels[v] = self.pixels.wrapping_add(column.src);
-            places[v] = column.place;
-            counts[v] = column.count;
-            together &= column.together;
-        }
-        // SAFETY: the caller's promise.
-        unsafe {
-            let sums = match self.is_first {
-                true => start_rows::<S, MR, NV>(simd, self.bias),
-                false => resume::<S, MR, NV>(simd, self.kept),
-            };
-            // Else the compiler, short of registers, works out at each term where the slice begins.
-            let offsets = std::hint::black_box(self.offsets);
-            let sums = add_channels::<S, MR, NV>(simd, sums, self.weights, offsets, pixels);
-            if self.is_last && together && self.finish.is_simple() {
-                let rows = self.rows::<MR>();
-                let (finish, channel) = (self.finish, self.channel);
-                store::<S, MR, NV, IN_ROWS>(simd, sums, finish, channel, rows, places, counts);
-                true
-            } else {
-                keep(simd, sums, self.kept);
-                false
+    unsafe fn fixed<S: Simd, const MR: usize, const NV: usize>(
+        &self,
+        simd: S,
+        panels: Range<usize>,
+        tiles: Range<usize>,
+    ) {
+        let Job {
+            spec,
+            weights,
+            finish,
+            terms,
+            ..
+        } = *self.job;
+        let (first, step) = (self.job.panels.start, finish.channel_step());
+        let taps = [terms.taps[0], terms.taps[1], terms.taps[2]];
+        for panel in panels {
+            let channel = self.job.group * spec.og + self.all_rows.get(panel).start;
+            let at = channel * spec.depth() + self.first_term * MR;
+            let panel_weights = weights.weights()[at..].as_ptr();
+            let bias = weights.bias()[channel..][..MR].as_ptr();
+            let mut rows = [Place::default(); MR];
+            for (m, row) in rows.iter_mut().enumerate() {
+                *row = Place::default().moved(step, channel + m);
+            }
+            for tile in tiles.clone() {
+                let own = &self.columns[self.all_columns.get(tile)][..NV];
+                let mut pixels = [self.pixels; NV];
+                let mut places = [Place::default(); NV];
+                let mut counts = [0; NV];
+                for (v, column) in own.iter().enumerate() {
+                    pixels[v] = self.pixels.wrapping_add(column.src);
+                    places[v] = column.place;
+                    counts[v] = column.count;
+                }
+                let kept = ((panel - first) * self.count + tile) * tile_floats(S::TIER);
+                let kept = self.kept.wrapping_add(kept);
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let sums = match self.is_first {
+                        true => start_rows::<S, MR, NV>(simd, bias),
+                        false => resume::<S, MR, NV>(simd, kept),
+                    };
+                    // Else the compiler, short of registers, works out at each term where the slice begins.
+                    let (terms, weights) = (std::hint::black_box(self.rows), panel_weights);
+                    let sums = match self.job.terms.unrolled {
+                        3 => add_channels::<S, MR, NV, 3>(simd, sums, weights, terms, taps, pixels),
+                        _ => add_channels::<S, MR, NV, 1>(simd, sums, weights, terms, [0], pixels),
+                    };
+                    if self.is_stored {
+                        store::<S, MR, NV, IN_ROWS>(
+                            simd, sums, finish, channel, rows, places, counts,
+                        );
+                    } else {
+                        keep(simd, sums, kept);
+                    }
+                }
             }
         }
     }

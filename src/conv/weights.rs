@@ -41,6 +41,16 @@ impl Parts {
         start..start + self.each + usize::from(at < self.more)
     }
 
+    /// The end of the run of parts that are as large as part number `at`, without an end of all parts.
+    #[inline(always)]
+    pub(super) fn end_of(self, at: usize) -> usize {
+        if at < self.more {
+            self.more
+        } else {
+            usize::MAX
+        }
+    }
+
     /// The size of the largest part.
     #[inline(always)]
     pub(super) fn largest(self) -> usize {

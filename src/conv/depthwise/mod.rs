@@ -26,7 +26,7 @@ const TASK_WORK: usize = 1 << 18;
 
 /// The kernels here serve this convolution on vectors of `lanes` floats better than tiles do.
 pub(super) fn suits(spec: &Spec, form: Form, lanes: usize) -> bool {
-    let reach = Strip::new(spec, 1, lanes, 1).is_some_and(|s| s.floats <= MAX_PIECE_FLOATS);
+    let reach = Strip::new(spec, 1, lanes, 1, lanes).is_some_and(|s| s.floats <= MAX_PIECE_FLOATS);
     spec.is_depthwise()
         && match form {
             Form::DepthwiseRows => spec.og <= 2 && reach,
@@ -87,8 +87,9 @@ pub(super) unsafe fn run(
             }
         });
     }
-    let fits =
-        |rows, width, limit| Strip::new(spec, rows, width, 1).filter(|strip| strip.floats <= limit);
+    let fits = |rows, width, limit| {
+        Strip::new(spec, rows, width, 1, lanes).filter(|strip| strip.floats <= limit)
+    };
     let mut width = extents.ow.next_multiple_of(lanes);
     while width > lanes && fits(1, width, PIECE_FLOATS).is_none() {
         width = width.div_ceil(2).next_multiple_of(lanes);
@@ -102,7 +103,7 @@ pub(super) unsafe fn run(
         rows &= !3;
     }
     let (down, across) = (extents.oh.div_ceil(rows), extents.ow.div_ceil(width));
-    let strip = Strip::new(spec, rows, width, 1);
+    let strip = Strip::new(spec, rows, width, 1, lanes);
     let Some(strip) = strip else {
         unreachable!("`suits` has tried a piece of this reach");
     };

@@ -31,7 +31,10 @@ pub(super) fn suits(spec: &Spec) -> bool {
     if spec.kernel == [1, 1] {
         return spec.cg >= 16 && spec.og >= 16;
     }
-    let outputs = if spec.stride[1] > 1 { 48 } else { 24 };
+    let outputs = match (spec.stride[1], spec.cg) {
+        (1, 32..) => 24,
+        _ => 48,
+    };
     spec.cg >= 8 && spec.og >= outputs && spec.depth() >= 48
 }
 
