@@ -84,31 +84,32 @@ pub(super) fn unlabelled(ctx: &Context, n: usize) -> Result<Scratch<'_, u32>> {
 /// Numbers of a task that stores.
 const STORED: usize = 1 << 14;
 
-/// Writes what was found of each point to the output.
+/// Writes what was found of each point to the output, and takes no memory for it: when this is done, other outputs
+/// may be written already.
 fn store<A: Element, B: Element>(
     ctx: &Context,
     found: &[A],
-    output: ViewMut<'_, B>,
+    mut output: ViewMut<'_, B>,
     convert: impl Fn(A) -> B + Sync,
 ) -> Result<()> {
     let n = found.len();
-    let mut output = output.contiguous(ctx)?;
     assert!(output.len() == n);
-    {
-        let mut to = ViewMut::new(&mut output, &[n])?;
-        let to = to.writer();
-        ctx.parallel_for(n.div_ceil(STORED), |task| {
-            let start = task * STORED;
-            let from = &found[start..n.min(start + STORED)];
-            // SAFETY: inside of n elements, and tasks are disjoint.
-            let to = unsafe { to.slice(start as isize, from.len()) };
-            for (to, &from) in to.iter_mut().zip(from) {
-                *to = convert(from);
-            }
-        })?;
+    if n > 1 && output.stride(0) != 1 {
+        for (i, &from) in found.iter().enumerate() {
+            output.set(&[i], convert(from));
+        }
+        return Ok(());
     }
-    output.finish();
-    Ok(())
+    let to = output.writer();
+    ctx.parallel_for(n.div_ceil(STORED), |task| {
+        let start = task * STORED;
+        let from = &found[start..n.min(start + STORED)];
+        // SAFETY: inside of n elements that follow one another, and tasks are disjoint.
+        let to = unsafe { to.slice(start as isize, from.len()) };
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = convert(from);
+        }
+    })
 }
 
 /// Writes labels to the output.
