@@ -285,7 +285,9 @@ fn climb_one<S: Double>(
     }
 }
 
-/// Puts the places that remain to the front, best first, and returns how many.
+/// Puts the places that remain to the front, best first, and returns how many: again and again the best of
+/// those that are not within the bandwidth of a better one. Most places have arrived at one of a few modes, so that a few
+/// passes do what sorting all of them would take many for, while only one thread works.
 fn merge(
     ctx: &Context,
     places: &mut [f64],
@@ -293,34 +295,46 @@ fn merge(
     depth: usize,
     bandwidth: f64,
 ) -> Result<usize> {
-    let mut order = ctx.scratch::<u32>(weights.len())?;
-    for (i, order) in order.iter_mut().enumerate() {
-        *order = i as u32;
-    }
-    let place = |i: u32| &places[i as usize * depth..][..depth];
-    order.sort_unstable_by(|&a, &b| {
-        let by_weight = weights[b as usize].total_cmp(&weights[a as usize]);
-        by_weight.then_with(|| {
-            let different = place(a).iter().zip(place(b)).find(|(a, b)| a != b);
-            different.map_or(a.cmp(&b), |(a, b)| b.total_cmp(a))
-        })
-    });
-    // The places that remain are written behind each other.
+    let mut left = ctx.scratch::<u32>(weights.len())?;
     let mut kept = ctx.scratch::<f64>(places.len())?;
+    let place = |i: u32| &places[i as usize * depth..][..depth];
+    let is_better = |a: u32, b: u32| {
+        let by_weight = weights[a as usize].total_cmp(&weights[b as usize]);
+        let order = by_weight.then_with(|| {
+            let different = place(a).iter().zip(place(b)).find(|(a, b)| a != b);
+            different.map_or(b.cmp(&a), |(a, b)| a.total_cmp(b))
+        });
+        order.is_gt()
+    };
+    // Those that are left, in the order of seeds, and the best of them.
+    let (mut count, mut best) = (0, None);
+    for i in 0..weights.len() as u32 {
+        if weights[i as usize] != 0.0 {
+            left[count] = i;
+            count += 1;
+            if best.is_none_or(|best| is_better(i, best)) {
+                best = Some(i);
+            }
+        }
+    }
     let mut found = 0;
-    for &i in order.iter() {
-        if weights[i as usize] == 0.0 {
-            break;
+    while let Some(new) = best.take() {
+        let new = place(new);
+        kept[found * depth..][..depth].copy_from_slice(new);
+        found += 1;
+        let mut still = 0;
+        for at in 0..count {
+            let i = left[at];
+            let squares = place(i).iter().zip(new).map(|(a, b)| (a - b) * (a - b));
+            if squares.sum::<f64>() > bandwidth * bandwidth {
+                left[still] = i;
+                still += 1;
+                if best.is_none_or(|best| is_better(i, best)) {
+                    best = Some(i);
+                }
+            }
         }
-        let new = place(i);
-        let near = |old: &[f64]| {
-            let square: f64 = old.iter().zip(new).map(|(a, b)| (a - b) * (a - b)).sum();
-            square <= bandwidth * bandwidth
-        };
-        if !kept[..found * depth].chunks_exact(depth).any(near) {
-            kept[found * depth..][..depth].copy_from_slice(new);
-            found += 1;
-        }
+        count = still;
     }
     places[..found * depth].copy_from_slice(&kept[..found * depth]);
     Ok(found)
