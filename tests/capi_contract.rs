@@ -1,5 +1,6 @@
 //! Every exported function against every kind of bad argument (see `contract`).
 
+mod common;
 mod contract;
 
 use std::collections::BTreeSet;
@@ -26,6 +27,17 @@ fn cases() -> Vec<contract::Case> {
 fn every_export_keeps_the_contract() {
     for case in cases() {
         case.check();
+    }
+}
+
+#[test]
+fn nothing_around_the_tensors_is_touched() {
+    let grown = contract::guard::grown(cases());
+    assert!(grown.len() >= 20);
+    for case in cases().iter().chain(&grown) {
+        for isa in common::isas() {
+            case.check_guarded(isa);
+        }
     }
 }
 

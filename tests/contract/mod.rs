@@ -11,6 +11,7 @@ pub mod attention;
 pub mod boxes;
 pub mod cluster;
 pub mod conv;
+pub mod guard;
 pub mod image;
 pub mod linear;
 pub mod neighbours;
