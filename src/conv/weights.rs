@@ -109,6 +109,8 @@ enum Storage<'c> {
 /// Packed weights: immutable, so that threads share them.
 pub(super) struct Weights<'c> {
     storage: Storage<'c>,
+    /// For [`Form::Matrix`], in a call: the caller's own weight, if it is compact.
+    given: Option<&'c [f32]>,
     pub form: Form,
     pub isa: Isa,
     slopes: Range<usize>,
@@ -132,7 +134,7 @@ impl Weights<'static> {
         slope: Option<&View<'_, f32>>,
     ) -> Result<Weights<'static>> {
         let storage = |len| Ok(Storage::Plan(ctx.buffer(len)?));
-        let mut weights = Weights::new(ctx, spec, form, weight, bias, slope, storage)?;
+        let mut weights = Weights::new(ctx, spec, form, weight, None, bias, slope, storage)?;
         if form == Form::Matrix {
             for group in 0..spec.groups {
                 let source = weights.matrix(group);
@@ -151,12 +153,16 @@ impl<'c> Weights<'c> {
         ctx: &'c Context,
         spec: &Spec,
         form: Form,
-        weight: &View<'_, f32>,
+        weight: &'c View<'_, f32>,
         bias: Option<&View<'_, f32>>,
         slope: Option<&View<'_, f32>>,
     ) -> Result<Weights<'c>> {
         let storage = |len| Ok(Storage::Call(ctx.scratch(len)?));
-        Weights::new(ctx, spec, form, weight, bias, slope, storage)
+        let given = match form {
+            Form::Matrix => weight.as_slice(),
+            _ => None,
+        };
+        Weights::new(ctx, spec, form, weight, given, bias, slope, storage)
     }
 
     fn new(
@@ -164,6 +170,7 @@ impl<'c> Weights<'c> {
         spec: &Spec,
         form: Form,
         weight: &View<'_, f32>,
+        given: Option<&'c [f32]>,
         bias: Option<&View<'_, f32>>,
         slope: Option<&View<'_, f32>>,
         storage: impl Fn(usize) -> Result<Storage<'c>>,
@@ -189,6 +196,7 @@ impl<'c> Weights<'c> {
             Form::ChannelLanes | Form::Winograd => spec.og.checked_next_multiple_of(lanes),
             _ => Some(spec.og),
         };
+        let group = if given.is_some() { Some(0) } else { group };
         let len = group
             .and_then(|group| group.checked_mul(spec.groups))
             .and_then(|all| all.checked_mul(form.depth(spec)))
@@ -220,9 +228,12 @@ impl<'c> Weights<'c> {
                 _ => 1.0,
             };
         }
-        pack(ctx, spec, form, panels, lanes, weight, body)?;
+        if given.is_none() {
+            pack(ctx, spec, form, panels, lanes, weight, body)?;
+        }
         Ok(Weights {
             storage,
+            given,
             form,
             isa,
             slopes: slopes_at..slopes_at + slope_values,
@@ -258,7 +269,7 @@ impl<'c> Weights<'c> {
         let [rows, columns] = self.matrix;
         let len = rows * columns;
         Left::Strided(Strided::compact(
-            &self.weights()[group * len..][..len],
+            &self.given.unwrap_or(self.weights())[group * len..][..len],
             columns,
         ))
     }
