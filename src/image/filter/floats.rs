@@ -7,10 +7,10 @@
 
 use super::super::pixels::{Lent, Pieces, Rows, Size};
 use super::super::rows::{Producer, Sink, ask_ahead, past_caches, store_pixels};
-use super::Taps;
+use super::{Taps, cubic_f32};
 use crate::error::Result;
 use crate::runtime::Context;
-use crate::simd::{Narrow, Tier, to_aligned};
+use crate::simd::{Narrow, Tier};
 use std::ops::Range;
 
 /// Vectors in a strip. Weights are in the second-level cache then, but memory is read and written in longer runs: 96 took 1.1 times as long.
@@ -145,8 +145,7 @@ impl<'a> FilterF32<'a> {
                     (1, CUBIC) => self.fours(simd, from, vectors, out),
                     (1, _) => self.pairs::<S, 1>(simd, from, vectors, out),
                     (2, _) => self.pairs::<S, 2>(simd, from, vectors, out),
-                    (_, CUBIC) => self.blocks::<S, CUBIC>(simd, from, vectors, out),
-                    _ => self.blocks::<S, 0>(simd, from, vectors, out),
+                    _ => self.blocks(simd, from, vectors, out),
                 }
             }
         }
@@ -223,12 +222,12 @@ impl<'a> FilterF32<'a> {
         }
     }
 
-    /// `TAPS` taps (zero: as many as there are) of three or four channels.
+    /// Any number of taps of three or four channels.
     ///
     /// # Safety
     /// As for [`fours`](Self::fours).
     #[inline(always)]
-    unsafe fn blocks<S: Narrow, const TAPS: usize>(
+    unsafe fn blocks<S: Narrow>(
         &self,
         simd: S,
         [from, next]: [*const f32; 2],
@@ -236,7 +235,7 @@ impl<'a> FilterF32<'a> {
         mut out: *mut f32,
     ) {
         let channels = self.dst.channels;
-        let taps = if TAPS == 0 { self.taps } else { TAPS };
+        let taps = self.taps;
         // SAFETY: the plan has offsets and weights for all vectors.
         unsafe {
             for vector in vectors {
@@ -258,12 +257,12 @@ impl<'a> FilterF32<'a> {
     }
 }
 
-/// Joins rows along y; `STREAM` past the caches, where there are four of them.
+/// Joins rows along y.
 ///
 /// # Safety
 /// The rows, `offsets` from `held`, are readable for whole vectors of `out`, wherever in it these begin.
 #[inline(always)]
-unsafe fn along_y<S: Narrow, const STREAM: bool>(
+unsafe fn along_y<S: Narrow>(
     simd: S,
     held: *const f32,
     offsets: &[u64],
@@ -274,27 +273,6 @@ unsafe fn along_y<S: Narrow, const STREAM: bool>(
     // SAFETY: the caller's promise; full stores only where there is room, and streaming ones where they are aligned.
     unsafe {
         let mut at = 0;
-        if let (&[a, b, c, d], &[e, f, g, h]) = (offsets, weights) {
-            let rows = [
-                held.add(a as usize),
-                held.add(b as usize),
-                held.add(c as usize),
-                held.add(d as usize),
-            ];
-            let weights = [simd.splat(e), simd.splat(f), simd.splat(g), simd.splat(h)];
-            if STREAM && len >= S::LANES {
-                simd.store_ptr(to, joined(simd, rows, weights, 0));
-                at = to_aligned::<S>(to);
-            }
-            while at + S::LANES <= len {
-                let v = joined(simd, rows, weights, at);
-                match STREAM {
-                    true => simd.store_streaming_ptr(to.add(at), v),
-                    false => simd.store_ptr(to.add(at), v),
-                }
-                at += S::LANES;
-            }
-        }
         // Several vectors for a weight.
         while at + VECTORS * S::LANES <= len {
             let mut sums = [simd.zero(); VECTORS];
@@ -319,27 +297,6 @@ unsafe fn along_y<S: Narrow, const STREAM: bool>(
             simd.store_partial_ptr(to.add(at), len - at, sum);
             at += S::LANES;
         }
-    }
-}
-
-/// A vector of four rows, joined.
-///
-/// # Safety
-/// The rows hold it.
-#[inline(always)]
-unsafe fn joined<S: Narrow>(
-    simd: S,
-    rows: [*const f32; CUBIC],
-    weights: [S::F32; CUBIC],
-    at: usize,
-) -> S::F32 {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut sum = simd.mul(simd.load_ptr(rows[0].add(at)), weights[0]);
-        for i in 1..CUBIC {
-            sum = simd.fma(simd.load_ptr(rows[i].add(at)), weights[i], sum);
-        }
-        sum
     }
 }
 
@@ -403,9 +360,20 @@ impl Producer<f32> for FilterF32<'_> {
                 // SAFETY: the ring holds these rows; the run is this task's own.
                 unsafe {
                     let run = sink.place(y, start, len, spare);
-                    match stream {
-                        true => along_y::<S, true>(simd, held, places, weights, run),
-                        false => along_y::<S, false>(simd, held, places, weights, run),
+                    match (&*places, &*weights) {
+                        (&[a, b, c, d], &[e, f, g, h]) => {
+                            let rows =
+                                [a, b, c, d].map(|place| held.add(place as usize).cast_const());
+                            match stream {
+                                true => {
+                                    cubic_f32::along_y::<S, true>(simd, rows, [e, f, g, h], run)
+                                }
+                                false => {
+                                    cubic_f32::along_y::<S, false>(simd, rows, [e, f, g, h], run)
+                                }
+                            }
+                        }
+                        _ => along_y(simd, held, places, weights, run),
                     }
                     let run: *const [f32] = run;
                     sink.finish(simd, y, start, &*run);

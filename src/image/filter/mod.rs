@@ -11,9 +11,11 @@
 //! | `u8` with antialias | weights in 2^-14; between the axes a byte, rounded and clamped, as in Pillow and torch |
 //! | `f32` | `f32`, fused |
 //!
-//! [`bytes`] and [`floats`] serve one to four channels; [`plain`] serves the others in the same arithmetic.
+//! [`bytes`] and [`floats`] serve one to four channels, [`cubic_f32`] bicubic floats of three and four; [`plain`] serves the others in the
+//! same arithmetic.
 
 mod bytes;
+mod cubic_f32;
 mod floats;
 mod plain;
 
@@ -24,6 +26,7 @@ use crate::error::Result;
 use crate::runtime::Context;
 use crate::tensor::Element;
 use bytes::FilterU8;
+use cubic_f32::CubicF32;
 use floats::FilterF32;
 use plain::PlainFilter;
 
@@ -107,6 +110,13 @@ impl Taps {
         if self.kernel == Kernel::Cubic {
             let (whole, fraction) = self.axis.position(d);
             let last = source as i64 - 1;
+            // Most samples lie inside, each tap in its place.
+            if let (1.., [a, b, c, d]) = (whole, &mut *weights)
+                && whole + 2 <= last
+            {
+                [*a, *b, *c, *d] = cubic(fraction);
+                return whole as usize - 1;
+            }
             let first = (whole - 1).clamp(0, (source - weights.len()) as i64);
             for (i, weight) in cubic(fraction).into_iter().enumerate() {
                 let at = (whole - 1 + i as i64).clamp(0, last);
@@ -223,6 +233,10 @@ impl Filter for f32 {
     ) -> Result<()> {
         let taps = taps(kernel, coordinates, src.size, dst);
         match src.size.channels {
+            _ if CubicF32::takes(dst.channels, &taps) => {
+                let producer = CubicF32::new(ctx, src, dst, taps)?;
+                run(ctx, &producer, sink, dst.height, producer.row_work())
+            }
             1..=4 => produce(ctx, &FilterF32::new(ctx, src, dst, taps)?, sink, dst),
             _ => produce(ctx, &PlainFilter::new(ctx, src, dst, taps)?, sink, dst),
         }

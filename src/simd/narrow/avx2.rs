@@ -249,6 +249,30 @@ impl Narrow for Avx2 {
     }
 
     #[inline(always)]
+    fn splat_lane<const LANE: i32>(self, a: __m256) -> __m256 {
+        // SAFETY: the token proves that the CPU has AVX2.
+        unsafe {
+            match LANE {
+                0 => _mm256_permute_ps::<0x00>(a),
+                1 => _mm256_permute_ps::<0x55>(a),
+                2 => _mm256_permute_ps::<0xAA>(a),
+                _ => _mm256_permute_ps::<0xFF>(a),
+            }
+        }
+    }
+    #[inline(always)]
+    fn align_blocks<const FIRST: i32>(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the token proves that the CPU has AVX2.
+        unsafe {
+            let (a, b) = (_mm256_castps_si256(a), _mm256_castps_si256(b));
+            _mm256_castsi256_ps(match FIRST {
+                1 => _mm256_alignr_epi8::<4>(b, a),
+                2 => _mm256_alignr_epi8::<8>(b, a),
+                _ => _mm256_alignr_epi8::<12>(b, a),
+            })
+        }
+    }
+    #[inline(always)]
     fn shr_i16<const BITS: i32>(self, a: __m256i) -> __m256i {
         // SAFETY: the token proves that the CPU has AVX2.
         unsafe { _mm256_srai_epi16::<BITS>(a) }

@@ -197,6 +197,30 @@ impl Narrow for Avx512 {
     }
 
     #[inline(always)]
+    fn splat_lane<const LANE: i32>(self, a: __m512) -> __m512 {
+        // SAFETY: the token proves that the CPU has AVX-512 F and BW.
+        unsafe {
+            match LANE {
+                0 => _mm512_permute_ps::<0x00>(a),
+                1 => _mm512_permute_ps::<0x55>(a),
+                2 => _mm512_permute_ps::<0xAA>(a),
+                _ => _mm512_permute_ps::<0xFF>(a),
+            }
+        }
+    }
+    #[inline(always)]
+    fn align_blocks<const FIRST: i32>(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the token proves that the CPU has AVX-512 F and BW.
+        unsafe {
+            let (a, b) = (_mm512_castps_si512(a), _mm512_castps_si512(b));
+            _mm512_castsi512_ps(match FIRST {
+                1 => _mm512_alignr_epi8::<4>(b, a),
+                2 => _mm512_alignr_epi8::<8>(b, a),
+                _ => _mm512_alignr_epi8::<12>(b, a),
+            })
+        }
+    }
+    #[inline(always)]
     fn shr_i16<const BITS: i32>(self, a: __m512i) -> __m512i {
         // SAFETY: the token proves that the CPU has AVX-512 BW; the count is in a register
         // because this intrinsic wants another type of constant.

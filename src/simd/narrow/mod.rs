@@ -150,6 +150,10 @@ pub trait Narrow: Simd {
     /// Byte `i` is `a[index[i]]`, or zero where `index[i]` is 0x80. Indices are
     /// 0 to 15 and count inside of the block.
     fn shuffle_bytes(self, a: Self::U8, index: Self::U8) -> Self::U8;
+    /// Lane `LANE` (0 to 3) of the block in all four lanes.
+    fn splat_lane<const LANE: i32>(self, a: Self::F32) -> Self::F32;
+    /// The four lanes from lane `FIRST` (1 to 3) of `a` on, those of `b` being behind them.
+    fn align_blocks<const FIRST: i32>(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// The four lanes of `a`, then those of `b`, clamped to `i16`.
     fn pack_i32(self, a: Self::I32, b: Self::I32) -> Self::I16;
     /// The eight words of `a`, then those of `b`, clamped to 0..=255.

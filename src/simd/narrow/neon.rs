@@ -148,6 +148,16 @@ impl Narrow for Neon {
     }
 
     #[inline(always)]
+    fn splat_lane<const LANE: i32>(self, a: float32x4_t) -> float32x4_t {
+        // SAFETY: the token proves that the CPU has Advanced SIMD.
+        unsafe { vdupq_laneq_f32::<LANE>(a) }
+    }
+    #[inline(always)]
+    fn align_blocks<const FIRST: i32>(self, a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        // SAFETY: the token proves that the CPU has Advanced SIMD.
+        unsafe { vextq_f32::<FIRST>(a, b) }
+    }
+    #[inline(always)]
     fn shr_i16<const BITS: i32>(self, a: int16x8_t) -> int16x8_t {
         // SAFETY: the token proves that the CPU has Advanced SIMD; the count is in a
         // register because a trait's constant cannot bound itself to 1..=16.

@@ -94,6 +94,18 @@ impl Narrow for Portable {
         })
     }
     #[inline(always)]
+    fn splat_lane<const LANE: i32>(self, a: Self::F32) -> Self::F32 {
+        Self::F32::splat(a.to_array()[LANE as usize])
+    }
+    #[inline(always)]
+    fn align_blocks<const FIRST: i32>(self, a: Self::F32, b: Self::F32) -> Self::F32 {
+        let (a, b) = (a.to_array(), b.to_array());
+        Self::F32::new(from_fn(|i| match i + FIRST as usize {
+            at @ ..4 => a[at],
+            at => b[at - 4],
+        }))
+    }
+    #[inline(always)]
     fn pack_i32(self, a: Self::I32, b: Self::I32) -> [i16; 8] {
         let (a, b) = (a.to_array(), b.to_array());
         from_fn(|i| {

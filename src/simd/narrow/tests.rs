@@ -271,8 +271,25 @@ fn memory<S: Narrow>(simd: S, seed: u64) {
         let each: Vec<f32> = (0..n).map(|i| floats[i / 4]).collect();
         assert_eq!(store(simd.splat_blocks_ptr(base)), each);
 
+        let (v, w) = (simd.load_ptr(base), simd.load_ptr(base.add(100)));
+        let each = |lane: usize| -> Vec<f32> { (0..n).map(|i| floats[i / 4 * 4 + lane]).collect() };
+        assert_eq!(store(simd.splat_lane::<0>(v)), each(0));
+        assert_eq!(store(simd.splat_lane::<1>(v)), each(1));
+        assert_eq!(store(simd.splat_lane::<2>(v)), each(2));
+        assert_eq!(store(simd.splat_lane::<3>(v)), each(3));
+        let aligned = |first: usize| -> Vec<f32> {
+            (0..n)
+                .map(|i| match i % 4 + first {
+                    at @ ..4 => floats[i / 4 * 4 + at],
+                    at => floats[100 + i / 4 * 4 + at - 4],
+                })
+                .collect()
+        };
+        assert_eq!(store(simd.align_blocks::<1>(v, w)), aligned(1));
+        assert_eq!(store(simd.align_blocks::<2>(v, w)), aligned(2));
+        assert_eq!(store(simd.align_blocks::<3>(v, w)), aligned(3));
+
         let mut out = vec![-1.0; 3 * S::BLOCKS + 2];
-        let v = simd.load_ptr(base);
         simd.store_float_blocks_ptr(out.as_mut_ptr(), 3, v);
         let expected: Vec<f32> = (0..3 * S::BLOCKS)
             .map(|i| (i / 3 * 4 + i % 3) as f32)
