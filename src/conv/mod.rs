@@ -19,6 +19,7 @@
 
 mod deform;
 mod depthwise;
+mod finish;
 mod fold;
 mod gather;
 mod implicit;

@@ -7,11 +7,12 @@
 //! of the image is copied once, however many taps see it, so this is the algorithm for few
 //! channels; with many of them the matrix engine is better ([`implicit`](super::implicit)).
 
+use super::finish::{Finish, Place};
 use super::gather::Strip;
 use super::params::{Extents, Image, Spec};
 use super::tile::{
-    Finish, IN_ROWS, Lanes, MAX_ROWS, MAX_VECTORS, Place, add_channels, channel_rows, keep,
-    pixel_vectors, resume, start_rows, store, store_any, tile_floats,
+    IN_ROWS, Lanes, MAX_ROWS, MAX_VECTORS, add_channels, channel_rows, keep, pixel_vectors, resume,
+    start_rows, store, store_any, tile_floats,
 };
 use super::weights::{Parts, Weights, lanes, part};
 use crate::error::Result;

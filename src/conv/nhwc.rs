@@ -5,10 +5,11 @@
 //! nothing is padded, else from a padded copy of the rows that a task sees.
 //! Stride and dilation cost nothing.
 
+use super::finish::{Finish, Place};
 use super::params::{Algorithm, Extents, Image, Spec};
 use super::tile::{
-    Finish, IN_LANES, Lanes, MAX_ROWS, MAX_VECTORS, Place, add_pixels, channel_vectors, keep,
-    pixel_rows, resume, start_lanes, store, store_any, tile_floats,
+    IN_LANES, Lanes, MAX_ROWS, MAX_VECTORS, add_pixels, channel_vectors, keep, pixel_rows, resume,
+    start_lanes, store, store_any, tile_floats,
 };
 use super::weights::{Parts, Weights, part};
 use crate::error::{Result, ensure};

@@ -1,7 +1,7 @@
 //! The two forms of the operator: packed ahead, or packed for one call.
 
+use super::finish::Finish;
 use super::params::{Algorithm, Conv2dParams, Extents, Image, Layout, Spec};
-use super::tile::Finish;
 use super::weights::{Form, Weights, lanes};
 use super::{depthwise, implicit, nchw, nhwc, winograd};
 use crate::error::{Result, ensure};

@@ -6,8 +6,8 @@
 //! fits L1 and knows no edge: up to eight neighbouring outputs share each load of weights. NCHW
 //! planes are transposed in registers on the way in and out.
 
+use super::super::finish::Place;
 use super::super::gather::channels_last;
-use super::super::tile::Place;
 use super::super::weights::{Form, part};
 use super::Job;
 use crate::simd::{MAX_LANES, Simd};

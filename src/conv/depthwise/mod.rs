@@ -9,9 +9,9 @@ mod pixels;
 mod planes;
 mod rows;
 
+use super::finish::Finish;
 use super::gather::Strip;
 use super::params::{Extents, Image, Spec};
-use super::tile::Finish;
 use super::weights::{Form, Weights, lanes, part};
 use crate::error::Result;
 use crate::runtime::Context;

@@ -2,7 +2,8 @@
 //! neighbouring pixels share each load of weights; pixels whose window reaches into the
 //! padding skip those taps.
 
-use super::super::tile::{IN_LANES, Lanes, Place, TILE_FLOATS, keep, store, store_any};
+use super::super::finish::Place;
+use super::super::tile::{IN_LANES, Lanes, TILE_FLOATS, keep, store, store_any};
 use super::Job;
 use crate::simd::Simd;
 use std::ops::Range;

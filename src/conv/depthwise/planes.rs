@@ -5,7 +5,8 @@
 //! over the edge, loads are masked and rows are left out: with a padded copy ([`rows`](super::rows)) it takes nearly
 //! twice as long.
 
-use super::super::tile::{Finish, Place, SINGLE, store};
+use super::super::finish::{Finish, Place};
+use super::super::tile::{SINGLE, store};
 use super::Job;
 use crate::simd::Simd;
 

@@ -3,9 +3,10 @@
 //! each vector of input is loaded once for all the rows that see it. The usual windows
 //! (3x3 and 5x5, stride 1 and 2) are compiled with everything unrolled.
 
+use super::super::finish::{Finish, Place};
 use super::super::gather::Strip;
 use super::super::params::Spec;
-use super::super::tile::{Finish, Lanes, Place, SINGLE, TILE_FLOATS, keep, store, store_any};
+use super::super::tile::{Lanes, SINGLE, TILE_FLOATS, keep, store, store_any};
 use super::Job;
 use crate::simd::Simd;
 use std::ops::Range;

@@ -11,8 +11,8 @@
 
 mod fields;
 
+use super::finish::Finish;
 use super::params::{Extents, Image, Spec};
-use super::tile::Finish;
 use super::weights::Weights;
 use crate::error::Result;
 use crate::gemm::{

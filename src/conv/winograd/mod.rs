@@ -23,8 +23,9 @@ mod output;
 mod transform;
 mod weight;
 
+use super::finish::Finish;
 use super::params::{Algorithm, Extents, Image, Spec};
-use super::tile::{Finish, MAX_ROWS, add_pixels, channel_vectors, keep, pixel_rows, resume};
+use super::tile::{MAX_ROWS, add_pixels, channel_vectors, keep, pixel_rows, resume};
 use super::weights::{Parts, Weights, lanes, part};
 use crate::error::Result;
 use crate::runtime::Context;

@@ -6,8 +6,8 @@
 
 use super::Segment;
 use super::transform::{MAX_T, Square, Transform};
+use crate::conv::finish::Finish;
 use crate::conv::params::Extents;
-use crate::conv::tile::Finish;
 use crate::simd::{MAX_LANES, Simd};
 use std::mem::MaybeUninit;
 

@@ -75,10 +75,10 @@ pub(super) fn transform_weight<S: Simd, W: Transform>(
                 let right = W::weight(simd, [rows[0][2], rows[1][2], rows[2][2]]);
                 for i in 0..W::T {
                     let row = W::weight(simd, [left[i], middle[i], right[i]]);
-                    for j in 0..W::T {
+                    for (j, value) in row.into_iter().enumerate().take(W::T) {
                         let at = (i * W::T + j) * run + c * width + first;
                         // SAFETY: there is room for a run of each point.
-                        unsafe { simd.store_ptr(turned.add(at), row[j]) };
+                        unsafe { simd.store_ptr(turned.add(at), value) };
                     }
                 }
             }

@@ -263,8 +263,9 @@ impl Run {
             for part in &mut first {
                 *part = simd.mul(*part, down[0]);
             }
+            let rows = self.rows;
             for row in 1..TAPS {
-                let other = window::<S, C>(simd, self.rows[row], at);
+                let other = window::<S, C>(simd, rows[row], at);
                 for i in 0..C {
                     first[i] = simd.fma(other[i], down[row], first[i]);
                 }
