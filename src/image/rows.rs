@@ -164,6 +164,98 @@ pub(super) unsafe fn store_pixels<S: Narrow>(simd: S, to: *mut f32, channels: us
     }
 }
 
+/// Floats ahead at which a destination is asked for: its lines are read before they are written, and stores wait for that. 64 gain less, 1024 no
+/// more.
+const AHEAD: usize = 512;
+
+/// Asks for the destination, a little ahead.
+#[inline(always)]
+pub(super) fn ask_destination<S: Narrow>(simd: S, to: *const f32) {
+    simd.prefetch(to.wrapping_add(AHEAD));
+}
+
+/// A vector of each weight.
+#[inline(always)]
+pub(super) fn splats<S: Narrow, const N: usize>(simd: S, weights: [f32; N]) -> [S::F32; N] {
+    let mut splats = [simd.zero(); N];
+    for (splat, weight) in splats.iter_mut().zip(weights) {
+        *splat = simd.splat(weight);
+    }
+    splats
+}
+
+/// Joins rows along y; `STREAM` past the caches.
+///
+/// # Safety
+/// The rows hold as much as `out`.
+#[inline(always)]
+pub(super) unsafe fn along_y<S: Narrow, const N: usize, const STREAM: bool>(
+    simd: S,
+    rows: [*const f32; N],
+    weights: [f32; N],
+    out: &mut [f32],
+) {
+    // Floats of a cache line, a multiple of every tier's vector.
+    const LINE: usize = 16;
+    let (to, len) = (out.as_mut_ptr(), out.len());
+    let weights = splats(simd, weights);
+    // A line of which a part goes past the caches and another does not is dear: what passes is whole lines.
+    let head = match STREAM {
+        true => ((to as usize).wrapping_neg() / size_of::<f32>() % LINE).min(len),
+        false => 0,
+    };
+    let tail = len - (len - head) % LINE;
+    // SAFETY: the caller's promise; where they go past the caches, lines are aligned.
+    unsafe {
+        joined_some(simd, rows, weights, 0..head, to);
+        let mut line = head;
+        while line < tail {
+            if !STREAM {
+                ask_destination(simd, to.wrapping_add(line));
+            }
+            for i in 0..LINE / S::LANES {
+                let at = line + i * S::LANES;
+                let mut sum = simd.mul(simd.load_ptr(rows[0].add(at)), weights[0]);
+                for i in 1..N {
+                    sum = simd.fma(simd.load_ptr(rows[i].add(at)), weights[i], sum);
+                }
+                match STREAM {
+                    true => simd.store_streaming_ptr(to.add(at), sum),
+                    false => simd.store_ptr(to.add(at), sum),
+                }
+            }
+            line += LINE;
+        }
+        joined_some(simd, rows, weights, tail..len, to);
+    }
+}
+
+/// Joins a part of rows, of any length.
+///
+/// # Safety
+/// The rows and the destination hold it.
+#[inline(always)]
+unsafe fn joined_some<S: Narrow, const N: usize>(
+    simd: S,
+    rows: [*const f32; N],
+    weights: [S::F32; N],
+    part: Range<usize>,
+    to: *mut f32,
+) {
+    for at in part.clone().step_by(S::LANES) {
+        let left = part.end - at;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut sum = simd.mul(simd.load_partial_ptr(rows[0].add(at), left), weights[0]);
+            for i in 1..N {
+                let v = simd.load_partial_ptr(rows[i].add(at), left);
+                sum = simd.fma(v, weights[i], sum);
+            }
+            simd.store_partial_ptr(to.add(at), left, sum);
+        }
+    }
+}
+
 /// The rows of a band when `height` rows of `row` samples are to be made: enough
 /// work to be worth a task, enough tasks to share. It must not depend on the number of threads.
 pub(super) fn band_rows(height: usize, row: usize) -> usize {

@@ -7,12 +7,11 @@
 //! Where the image shrinks by more than half again along y, hardly any source row is wanted twice: both axes are one loop over the
 //! destination, along y first, because of all the samples in a row only those in the windows are joined, and they are weighed along x once
 //! in place of four times. Else source rows are filtered along x into a ring that stays in the caches, two at a time, which
-//! share their weights; four of them are joined along y by [`along_y`].
-//!
-//! What takes the time then is memory: the rows that are wanted next, and the destination a little ahead, are asked for.
+//! share their weights; four of them are joined along y. What takes the time then is memory: the source rows that are wanted next and the
+//! destination are asked for ahead.
 
 use super::super::pixels::{Lent, Pieces, Rows, Size};
-use super::super::rows::{Producer, Sink, past_caches};
+use super::super::rows::{Producer, Sink, along_y, ask_destination, past_caches, splats};
 use super::{Kernel, Taps};
 use crate::error::Result;
 use crate::runtime::Context;
@@ -28,11 +27,6 @@ const RING: usize = TAPS + 1;
 const STRIP: usize = 640;
 /// Pixels of a step at most, two vectors of the widest tier: the plan has as many beyond the row, and rows of the ring room for them.
 const MORE: usize = 8;
-/// Floats of a cache line, a multiple of every tier's vector.
-const LINE: usize = 16;
-/// Floats ahead at which the destination is asked for: 64 gain less, 1024 no more.
-const AHEAD: usize = 512;
-
 /// The interpolation of one image to one size, ready to make rows.
 pub(super) struct CubicF32<'a> {
     src: Rows<'a, f32>,
@@ -151,12 +145,6 @@ fn weighed<S: Narrow, const C: usize>(
     sum
 }
 
-/// A vector of each weight.
-#[inline(always)]
-fn splats<S: Narrow>(simd: S, [a, b, c, d]: [f32; TAPS]) -> [S::F32; TAPS] {
-    [simd.splat(a), simd.splat(b), simd.splat(c), simd.splat(d)]
-}
-
 /// Stores two vectors of pixels, one a block.
 ///
 /// # Safety
@@ -245,6 +233,9 @@ impl Run {
                     }
                 }
             }
+            if BOTH {
+                ask_destination(simd, self.out[0].wrapping_add(i * C));
+            }
             let weights = simd.load_ptr(self.weights.add(i * TAPS));
             let weights = [
                 simd.splat_lane::<0>(weights),
@@ -272,94 +263,6 @@ impl Run {
             }
             [weighed::<S, C>(simd, first, weights); 2]
         }
-    }
-}
-
-/// Joins four rows along y; `STREAM` past the caches.
-///
-/// # Safety
-/// The rows hold as much as `out`.
-#[inline(always)]
-pub(super) unsafe fn along_y<S: Narrow, const STREAM: bool>(
-    simd: S,
-    rows: [*const f32; TAPS],
-    weights: [f32; TAPS],
-    out: &mut [f32],
-) {
-    let (to, len) = (out.as_mut_ptr(), out.len());
-    let weights = splats(simd, weights);
-    // A line of which a part goes past the caches and another does not is dear: what passes is whole lines.
-    let head = match STREAM {
-        true => ((to as usize).wrapping_neg() / size_of::<f32>() % LINE).min(len),
-        false => 0,
-    };
-    let tail = len - (len - head) % LINE;
-    // SAFETY: the caller's promise; from `head` on, lines are aligned.
-    unsafe {
-        joined_some(simd, rows, weights, 0..head, to);
-        let mut line = head;
-        while line < tail {
-            if !STREAM {
-                simd.prefetch(to.wrapping_add(line + AHEAD));
-            }
-            for i in 0..LINE / S::LANES {
-                let at = line + i * S::LANES;
-                let v = joined(simd, rows, weights, at);
-                match STREAM {
-                    true => simd.store_streaming_ptr(to.add(at), v),
-                    false => simd.store_ptr(to.add(at), v),
-                }
-            }
-            line += LINE;
-        }
-        joined_some(simd, rows, weights, tail..len, to);
-    }
-}
-
-/// Joins a part of four rows, floats as they come.
-///
-/// # Safety
-/// The rows and the destination hold it.
-#[inline(always)]
-unsafe fn joined_some<S: Narrow>(
-    simd: S,
-    rows: [*const f32; TAPS],
-    weights: [S::F32; TAPS],
-    part: Range<usize>,
-    to: *mut f32,
-) {
-    for at in part.clone().step_by(S::LANES) {
-        let left = part.end - at;
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut sum = simd.mul(simd.load_partial_ptr(rows[0].add(at), left), weights[0]);
-            for i in 1..TAPS {
-                let v = simd.load_partial_ptr(rows[i].add(at), left);
-                sum = simd.fma(v, weights[i], sum);
-            }
-            simd.store_partial_ptr(to.add(at), left, sum);
-        }
-    }
-}
-
-/// A vector of four rows, joined.
-///
-/// # Safety
-/// The rows hold it.
-#[inline(always)]
-unsafe fn joined<S: Narrow>(
-    simd: S,
-    rows: [*const f32; TAPS],
-    weights: [S::F32; TAPS],
-    at: usize,
-) -> S::F32 {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut sum = simd.mul(simd.load_ptr(rows[0].add(at)), weights[0]);
-        for i in 1..TAPS {
-            sum = simd.fma(simd.load_ptr(rows[i].add(at)), weights[i], sum);
-        }
-        sum
     }
 }
 
@@ -426,8 +329,8 @@ impl Producer<f32> for CubicF32<'_> {
                         }
                         let joined = [0, 1, 2, 3].map(|i| ring[(top + i) % RING].cast_const());
                         match stream {
-                            true => along_y::<S, true>(simd, joined, down, out),
-                            false => along_y::<S, false>(simd, joined, down, out),
+                            true => along_y::<S, TAPS, true>(simd, joined, down, out),
+                            false => along_y::<S, TAPS, false>(simd, joined, down, out),
                         }
                     }
                     let out: *const [f32] = out;

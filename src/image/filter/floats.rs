@@ -6,8 +6,8 @@
 //! what is left is to add up the even and the odd ones. The next source row is asked for while one is filtered.
 
 use super::super::pixels::{Lent, Pieces, Rows, Size};
-use super::super::rows::{Producer, Sink, ask_ahead, past_caches, store_pixels};
-use super::{Taps, cubic_f32};
+use super::super::rows::{self, Producer, Sink, ask_ahead, past_caches, store_pixels};
+use super::Taps;
 use crate::error::Result;
 use crate::runtime::Context;
 use crate::simd::{Narrow, Tier};
@@ -366,10 +366,10 @@ impl Producer<f32> for FilterF32<'_> {
                                 [a, b, c, d].map(|place| held.add(place as usize).cast_const());
                             match stream {
                                 true => {
-                                    cubic_f32::along_y::<S, true>(simd, rows, [e, f, g, h], run)
+                                    rows::along_y::<S, CUBIC, true>(simd, rows, [e, f, g, h], run)
                                 }
                                 false => {
-                                    cubic_f32::along_y::<S, false>(simd, rows, [e, f, g, h], run)
+                                    rows::along_y::<S, CUBIC, false>(simd, rows, [e, f, g, h], run)
                                 }
                             }
                         }

@@ -8,17 +8,17 @@
 //! the two taps lie next to each other, so eight bytes are one load and a shuffle of two registers
 //! parts them; for two channels sixteen bytes; for three and four channels each tap is a load of its own, a
 //! pixel a block of 128 bits. None of it needs a gather. Where the image shrinks, the lower source row of the next
-//! destination row is asked for meanwhile.
+//! destination row is asked for meanwhile, and the destination a little ahead.
 
 mod runs;
 
 use super::axis::Axis;
 use super::pixels::{Lent, Pieces, Rows, Size};
-use super::rows::{Held, Producer, Sink, past_caches};
+use super::rows::{Held, Producer, Sink, along_y, past_caches};
 use crate::error::Result;
 use crate::runtime::Context;
 use crate::simd::Narrow;
-use runs::{ACROSS, BOTH, NEXT, Run, along_y, copies};
+use runs::{ACROSS, BOTH, NEXT, Run, copies};
 use std::ops::Range;
 
 /// Samples of a strip, a multiple of 12 vectors of every tier. Held rows are in the second-level cache then, but memory is read and
@@ -145,6 +145,7 @@ impl Producer<f32> for LinearF32<'_> {
                     _ => tap.second,
                 };
                 let wanted = [tap.first, second];
+                let down = [1.0 - tap.fraction, tap.fraction];
                 // What the next row wants, which is asked for while this one is made.
                 let next = self.down.down((y + 1).min(rows.end - 1));
                 // SAFETY: two pixels at least in a row and room for a strip and a vector; the run is this task's own.
@@ -175,8 +176,8 @@ impl Producer<f32> for LinearF32<'_> {
                     if self.as_wide {
                         let from = from.map(|row| row.add(start));
                         match stream {
-                            true => along_y::<S, true>(simd, from, tap.fraction, out),
-                            false => along_y::<S, false>(simd, from, tap.fraction, out),
+                            true => along_y::<S, 2, true>(simd, from, down, out),
+                            false => along_y::<S, 2, false>(simd, from, down, out),
                         }
                     } else if self.alone && wanted[0] != wanted[1] && !stream {
                         run.make::<S, BOTH>(simd);
@@ -198,8 +199,8 @@ impl Producer<f32> for LinearF32<'_> {
                         let kept = kept.map(<*mut f32>::cast_const);
                         match (fused, stream) {
                             (true, _) => {}
-                            (_, true) => along_y::<S, true>(simd, kept, tap.fraction, out),
-                            (_, false) => along_y::<S, false>(simd, kept, tap.fraction, out),
+                            (_, true) => along_y::<S, 2, true>(simd, kept, down, out),
+                            (_, false) => along_y::<S, 2, false>(simd, kept, down, out),
                         }
                     }
                     let out: *const [f32] = out;

@@ -3,8 +3,8 @@
 //! `C` is the number of channels (zero: any), what a loop makes is its [`Way`]. Arithmetic is the same in all of them and at their ends,
 //! along x first, so a pixel does not depend on which of them made it.
 
-use super::super::rows::{ask_ahead, store_pixels};
-use crate::simd::{Narrow, to_aligned};
+use super::super::rows::{ask_ahead, ask_destination, store_pixels};
+use crate::simd::Narrow;
 
 /// What a loop makes of the rows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -208,6 +208,9 @@ impl Run {
             if ASK {
                 ask_ahead::<S, C>(simd, self.next[usize::from(WAY == BOTH)], at);
             }
+            if WAY != ACROSS {
+                ask_destination(simd, self.out.wrapping_add(i * C));
+            }
             let f = simd.load_ptr(self.weights.add(i * if C == 3 { 4 } else { C }));
             let across = [simd.sub(simd.splat(1.0), f), f];
             if WAY == ACROSS {
@@ -305,65 +308,4 @@ unsafe fn store_threes<S: Narrow>(simd: S, to: *mut f32, a: S::F32, b: S::F32) {
     );
     // SAFETY: the caller's promise.
     unsafe { simd.store_twelves_of_two_ptr(to.cast(), a, b) }
-}
-
-/// Joins two rows along y; `STREAM` past the caches.
-///
-/// # Safety
-/// Both rows hold as much as `out`.
-#[inline(always)]
-pub(super) unsafe fn along_y<S: Narrow, const STREAM: bool>(
-    simd: S,
-    rows: [*const f32; 2],
-    fraction: f32,
-    out: &mut [f32],
-) {
-    let weights = [simd.splat(1.0 - fraction), simd.splat(fraction)];
-    let (to, len) = (out.as_mut_ptr(), out.len());
-    // SAFETY: the caller's promise; full stores only where there is room, and streaming ones where they are aligned.
-    unsafe {
-        let mut at = 0;
-        // A store through the caches to a line that others pass is dear.
-        if STREAM && len >= S::LANES && to_aligned::<S>(to) > 0 {
-            simd.store_ptr(to, joined(simd, rows, weights, 0));
-            at = to_aligned::<S>(to);
-        }
-        while at + S::LANES <= len {
-            let v = joined(simd, rows, weights, at);
-            match STREAM {
-                true => simd.store_streaming_ptr(to.add(at), v),
-                false => simd.store_ptr(to.add(at), v),
-            }
-            at += S::LANES;
-        }
-        if at < len {
-            let left = len - at;
-            let taps = (
-                simd.load_partial_ptr(rows[0].add(at), left),
-                simd.load_partial_ptr(rows[1].add(at), left),
-            );
-            simd.store_partial_ptr(to.add(at), left, lerp(simd, taps, weights));
-        }
-    }
-}
-
-/// A vector of both rows, joined.
-///
-/// # Safety
-/// Both rows hold it.
-#[inline(always)]
-unsafe fn joined<S: Narrow>(
-    simd: S,
-    rows: [*const f32; 2],
-    weights: [S::F32; 2],
-    at: usize,
-) -> S::F32 {
-    // SAFETY: the caller's promise.
-    let taps = unsafe {
-        (
-            simd.load_ptr(rows[0].add(at)),
-            simd.load_ptr(rows[1].add(at)),
-        )
-    };
-    lerp(simd, taps, weights)
 }
