@@ -27,6 +27,7 @@ const RING: usize = TAPS + 1;
 const STRIP: usize = 640;
 /// Pixels of a step at most, two vectors of the widest tier: the plan has as many beyond the row, and rows of the ring room for them.
 const MORE: usize = 8;
+
 /// The interpolation of one image to one size, ready to make rows.
 pub(super) struct CubicF32<'a> {
     src: Rows<'a, f32>,
