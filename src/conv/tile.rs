@@ -110,7 +110,7 @@ pub(super) unsafe fn start_lanes<S: Simd, const MR: usize, const NV: usize>(
 }
 
 /// NCHW: adds terms to the sums of `MR` channels times `NV` vectors of pixels: for each of `rows` its taps.
-/// Both are ways from a pixel's place. That the taps of a row are unrolled takes a third off the time of a window of 3 x 3:
+/// Both are ways from a pixel's place. That the taps of a row are unrolled takes a quarter off the time of a window of 3 x 3:
 /// where each term has an offset of its own to fetch and a turn of the loop, the units that multiply wait for it.
 ///
 /// # Safety
