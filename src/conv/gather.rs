@@ -181,8 +181,8 @@ impl Strip {
         let ([kh, kw], [sh, sw], [dh, dw]) = (spec.kernel, spec.stride, spec.dilation);
         let phases = kw.min(sw / gcd(sw, dw));
         let run = columns.checked_add((kw - 1).checked_mul(dw)? / sw)?;
-        // Whole vectors: the first tap of each run is then aligned, two of three for 3 x 3 with a stride of 2, and
-        // vectors that lie in two cache lines are loaded twice.
+        // Whole vectors: the first tap of each run is then aligned, which are two of three for 3 x 3 with a stride of 2. A
+        // vector that lies in two cache lines costs two loads.
         let run = run.checked_next_multiple_of(lanes)?;
         let rows = (rows - 1)
             .checked_mul(sh)?

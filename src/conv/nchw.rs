@@ -72,8 +72,8 @@ pub(super) unsafe fn run(
         unreachable!("`suits` has tried a strip of this reach");
     };
     let [kh, kw] = spec.kernel;
-    // Rows of windows of these widths have their taps unrolled; else each tap is a row.
-    let taps = if UNROLLED.contains(&kw) { kw } else { 1 };
+    // Rows of windows of this width have their taps unrolled; else each tap is a row.
+    let taps = if kw == UNROLLED { kw } else { 1 };
     let mut rows = ctx.scratch::<u32>(spec.depth() / taps)?;
     for (i, row) in rows.iter_mut().enumerate() {
         let (line, x) = (i / (kw / taps), i % (kw / taps));
@@ -145,14 +145,14 @@ pub(super) unsafe fn run(
     })
 }
 
-/// Widths of windows whose rows are unrolled.
-const UNROLLED: [usize; 1] = [3];
+/// The width of windows whose rows are unrolled.
+const UNROLLED: usize = 3;
 
 /// The terms of a sum: `taps` of each of `rows`.
 struct Terms<'a> {
     rows: &'a [u32],
-    taps: [usize; 3],
-    /// How many taps a row has: one of [`UNROLLED`], or one.
+    taps: [usize; UNROLLED],
+    /// How many taps a row has: [`UNROLLED`], or one.
     unrolled: usize,
 }
 
@@ -163,8 +163,8 @@ struct Plan {
     chunks: usize,
     /// Vectors of pixels that are summed over all chunks before the next ones.
     block: usize,
-    /// For each panel all tiles, or for each tile all panels. The inside is what
-    /// streams past: weights while they come from L2, else pixels.
+    /// For each panel all tiles, where these stay in L1 or the weights are too many for L2; or for each tile all
+    /// panels, while weights come from L2.
     panels_outside: bool,
     /// Floats of the gathered pixels.
     floats: usize,
@@ -471,7 +471,7 @@ impl Tiles<'_> {
             ..
         } = *self.job;
         let (first, step) = (self.job.panels.start, finish.channel_step());
-        let taps = [terms.taps[0], terms.taps[1], terms.taps[2]];
+        let taps = terms.taps;
         for panel in panels {
             let channel = self.job.group * spec.og + self.all_rows.get(panel).start;
             let at = channel * spec.depth() + self.first_term * MR;
@@ -502,7 +502,9 @@ impl Tiles<'_> {
                     // Else the compiler, short of registers, works out at each term where the slice begins.
                     let (terms, weights) = (std::hint::black_box(self.rows), panel_weights);
                     let sums = match self.job.terms.unrolled {
-                        3 => add_channels::<S, MR, NV, 3>(simd, sums, weights, terms, taps, pixels),
+                        UNROLLED => add_channels::<S, MR, NV, UNROLLED>(
+                            simd, sums, weights, terms, taps, pixels,
+                        ),
                         _ => add_channels::<S, MR, NV, 1>(simd, sums, weights, terms, [0], pixels),
                     };
                     if self.is_stored {

@@ -287,7 +287,7 @@ fn climb_one<S: Double>(
 
 /// Puts the places that remain to the front, best first, and returns how many: again and again the best of
 /// those that are not within the bandwidth of a better one. Most places have arrived at one of a few modes, so that a few
-/// passes do what sorting all of them would take many for, while only one thread works.
+/// passes, each over what is left, take less than sorting all of them, and other threads wait for either.
 fn merge(
     ctx: &Context,
     places: &mut [f64],
